@@ -1,0 +1,112 @@
+"""Execute the four notebooks from top to bottom.
+
+    python tests/run_notebooks.py             # into outputs/, to look at
+    python tests/run_notebooks.py --in-place  # what is committed, in the tiny profile
+
+Names of notebooks after the options run these alone. The exit status is 1 if a
+notebook stopped at an error; such a notebook is not written.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ["chat_templates", "sfttrainer", "lora", "evaluation"]
+METADATA = {
+    "kernelspec": {
+        "name": "python3",
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+    },
+    "language_info": {"name": "python"},  # its version differs between machines
+}
+
+
+def execute(notebook, folder, on_cell=None, **options):
+    """Run all cells of a notebook in place, in a new kernel.
+
+    notebook: NotebookNode, changed in place; its metadata is made the same everywhere
+    folder: the working directory of the kernel
+    on_cell: called with the index of each code cell before it runs
+    options: more arguments of nbclient.NotebookClient, such as allow_errors
+    Raises CellExecutionError where a cell fails.
+    """
+    notebook.metadata = METADATA
+    for cell in notebook.cells:
+        cell.metadata = {
+            key: cell.metadata[key] for key in cell.metadata if key == "tags"
+        }
+    client = NotebookClient(
+        notebook,
+        timeout=1800,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=40"],  # no remarks of the kernel on the terminal
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_execute=lambda cell, cell_index: on_cell and on_cell(cell_index),
+        **options,
+    )
+    client.execute()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.pop("transient", None)
+
+
+def run(name, in_place):
+    """Execute one notebook, show its progress, write it: True if every cell ran."""
+    notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+    target = ROOT / f"{name}.ipynb" if in_place else ROOT / "outputs" / f"{name}.ipynb"
+    start, count = time.monotonic(), len(notebook.cells)
+
+    def show(index):
+        if sys.stdout.isatty():
+            print(f"\r{name}: cell {index + 1} of {count}", end="", flush=True)
+
+    print(f"{name}: {count} cells", end="", flush=True)
+    try:
+        execute(notebook, ROOT, show)
+    except CellExecutionError as error:
+        print(f"\r{name} stopped: {error.ename}: {error.evalue}", flush=True)
+        return False
+    target.parent.mkdir(exist_ok=True)
+    nbformat.write(notebook, target)
+    seconds = time.monotonic() - start
+    print(f"\r{name}: all {count} cells ran in {seconds:.0f} s", flush=True)
+    return True
+
+
+def main():
+    """Read the command line, run the notebooks, say where to look."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--in-place", action="store_true", help="rewrite the notebooks")
+    parser.add_argument("names", nargs="*", default=NAMES, help="such as lora")
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments.in_place:
+        os.environ["COURSE_PROFILE"] = "tiny"
+    names = [Path(name).stem for name in arguments.names]
+    if unknown := set(names) - set(NAMES):
+        parser.error(f"no such notebook: {', '.join(unknown)}; there are {NAMES}")
+    results = [run(name, arguments.in_place) for name in names]
+    if not all(results):
+        sys.exit(1)
+    if not arguments.in_place:
+        folder = os.path.relpath(ROOT / "outputs")
+        jupyter = os.path.relpath(Path(sys.executable).parent / "jupyter")
+        print(
+            f"\nThe executed notebooks are in {folder}. To read and change them:"
+            f"\n    {jupyter} lab {os.path.join(folder, names[0])}.ipynb"
+        )
+
+
+if __name__ == "__main__":
+    main()

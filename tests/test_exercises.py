@@ -1,0 +1,105 @@
+"""Exercises: the solution passes its check, wrong answers get a message of their own.
+
+The cells of an exercise are tagged exercise-NAME, check-NAME and solution-NAME; the
+check is a function check_NAME(attempt) that returns one line.
+"""
+
+import re
+
+import nbformat
+import pytest
+from run_notebooks import NAMES, ROOT, execute
+
+# (notebook, exercise) -> plausible wrong answers, and a part of the message for each
+WRONG = {
+    ("chat_templates", "count"): [
+        ("def attempt(messages): return len(input_ids)", "every token"),
+        (
+            "def attempt(messages): return trained.count('trained') - 1",
+            "the <|im_end|>",
+        ),
+        ("def attempt(messages): return trained.count('trained')", "return 0 for them"),
+    ],
+    ("chat_templates", "sharegpt"): [
+        (
+            "def attempt(row): return [{'role': t['from'], 'content': t['value']} "
+            "for t in row['conversations']]",
+            "a template knows no human",
+        ),
+        ("def attempt(row): return row['conversations']", "the keys role and content"),
+        (
+            "def attempt(row): return [{'role': {'human': 'user', 'gpt': 'assistant'}"
+            ".get(t['from'], 'system'), 'content': t['value']} "
+            "for t in row['conversations']]",
+            "passes silently",
+        ),
+    ],
+    ("sfttrainer", "steps"): [
+        ("def attempt(rows, size, epochs): return rows // size * epochs", "round up"),
+        (
+            "def attempt(rows, size, epochs): return -(-rows * epochs // size)",
+            "before you multiply",
+        ),
+    ],
+    ("lora", "parameters"): [
+        ("def attempt(rows, columns, rank): return rows * columns", "stays frozen"),
+        ("def attempt(rows, columns, rank): return rank * rows", "one of the two"),
+    ],
+    ("evaluation", "tasks"): [
+        (
+            "def attempt(subjects, shots): return "
+            "','.join(f'leaderboard|mmlu:{s}|{shots}|0' for s in subjects)",
+            "four-part",
+        ),
+        (
+            "def attempt(subjects, shots): return "
+            "', '.join(f'mmlu:{s}|{shots}' for s in subjects)",
+            "No spaces",
+        ),
+    ],
+}
+
+
+def exercises(notebook):
+    """The exercises of a notebook: dict of name -> (stub, solution), sources."""
+    found = {}
+    for cell in notebook.cells:
+        for tag in cell.metadata.get("tags", []):
+            kind, _, name = tag.partition("-")
+            if kind == "exercise":
+                found[name] = [cell.source]
+            if kind == "solution":
+                [code] = re.findall(r"```python\n(.*?)```", cell.source, re.S)
+                found[name].append(code)
+    return found
+
+
+def test_every_exercise_has_wrong_answers():
+    found = {
+        (name, exercise)
+        for name in NAMES
+        for exercise in exercises(nbformat.read(ROOT / f"{name}.ipynb", 4))
+    }
+    assert found == set(WRONG)
+    assert all(len(wrong) > 1 for wrong in WRONG.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({name for name, _ in WRONG}))
+def test_checks_of_exercises(name):
+    notebook = nbformat.read(ROOT / f"{name}.ipynb", 4)
+    expected = []
+    for exercise, (stub, solution) in exercises(notebook).items():
+        function = re.match(r"def (\w+)", stub)[1]
+        for source, message in [
+            (stub, "not attempted yet"),
+            (solution, "correct"),
+            *WRONG[name, exercise],
+        ]:
+            asked = "attempt" if "attempt(" in source else function
+            check = f"{source}\nprint(check_{exercise}({asked}))"
+            notebook.cells.append(nbformat.v4.new_code_cell(check))
+            expected.append(message)
+    execute(notebook, ROOT)
+    for cell, message in zip(notebook.cells[-len(expected) :], expected):
+        assert message in cell.outputs[0].text, cell.source

@@ -1,0 +1,86 @@
+"""The saved outputs come back: from a second run, and from an older processor."""
+
+import copy
+import os
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from run_notebooks import NAMES, ROOT, execute
+
+# Kernels of libraries without AVX, as on a processor of 15 years ago.
+OLD_PROCESSOR = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "MKL_CBWR": "COMPATIBLE",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+}
+
+
+def copy_of_the_repository(folder):
+    """Copy what a notebook and the script need into `folder`."""
+    for name in NAMES:
+        shutil.copy(ROOT / f"{name}.ipynb", folder)
+    ignore = shutil.ignore_patterns(".build", "__pycache__")
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=ignore)
+
+
+@pytest.mark.slow
+def test_regenerating_in_place_leaves_no_difference(tmp_path):
+    copy_of_the_repository(tmp_path)
+    command = [sys.executable, "tests/run_notebooks.py", "--in-place"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for name in NAMES:
+        before = (ROOT / f"{name}.ipynb").read_text(encoding="utf-8")
+        assert (tmp_path / f"{name}.ipynb").read_text(encoding="utf-8") == before, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment",
+    [OLD_PROCESSOR, {"OMP_NUM_THREADS": "1"}],
+    ids=["old processor", "one thread"],
+)
+def test_outputs_do_not_depend_on_the_processor(environment):
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        *(f"{name}.ipynb" for name in NAMES),
+    ]
+    result = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-5000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_can_run_twice_and_elsewhere(name, tmp_path):
+    shutil.copytree(ROOT / "tests" / "tiny", tmp_path / "tests" / "tiny")
+    folder = tmp_path / "somewhere" / "else"
+    folder.mkdir(parents=True)
+    notebook = nbformat.read(ROOT / f"{name}.ipynb", 4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells = [copy.deepcopy(cell) for cell in code for _ in range(2)]
+    execute(notebook, folder)
+
+
+def test_the_network_is_refused(tmp_path):
+    code = "import urllib.request; urllib.request.urlopen('http://example.org')"
+    log = tmp_path / "network.log"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NETWORK_LOG": str(log)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode != 0 and "refuse the network" in result.stderr
+    assert "example.org" in log.read_text()

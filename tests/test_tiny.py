@@ -1,0 +1,184 @@
+"""The tiny models: facts, data, weights and card agree, and build.py makes them."""
+
+import ast
+import filecmp
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import nbformat
+import pytest
+from run_notebooks import ROOT
+
+TINY = ROOT / "tests" / "tiny"
+sys.path.insert(0, str(TINY))
+
+import build  # noqa: E402
+import scores  # noqa: E402
+import world  # noqa: E402
+
+SUBJECTS = {
+    "anatomy",
+    "high_school_biology",
+    "high_school_chemistry",
+    "professional_medicine",
+}
+
+
+def sfttrainer_cells():
+    """The code cells of sfttrainer.ipynb by id: dict of str -> source."""
+    notebook = nbformat.read(ROOT / "sfttrainer.ipynb", 4)
+    return {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "code"}
+
+
+def test_facts_are_enough_and_not_contradictory():
+    per_subject = Counter(fact["subject"] for fact in world.FACTS)
+    assert set(per_subject) == SUBJECTS
+    assert min(per_subject.values()) >= 120
+    keys = Counter((fact["relation"], fact["entity"]) for fact in world.FACTS)
+    assert max(keys.values()) == 1, "an entity has two values in one relation"
+    for (relation, entity), values in world.ALSO_TRUE.items():
+        assert (relation, entity) in keys, (
+            f"{entity} of also_true.csv is not in facts.csv"
+        )
+        fact = next(f for f in world.FACTS if f["entity"] == entity)
+        assert not values & set(world.wrong_values({**fact, "relation": relation}))
+
+
+def test_no_held_out_entity_is_in_the_training_chats():
+    train = scores.read_jsonl(TINY / "chats" / "train.jsonl")
+    test = scores.read_jsonl(TINY / "chats" / "test.jsonl")
+    held_out = {row["entity"] for row in test} - {None}
+    assert held_out == world.HELD_OUT
+    assert 0.2 < len(held_out) / len({f["entity"] for f in world.FACTS}) < 0.3
+    for row in train:
+        assert row["entity"] not in held_out
+        for message in row["messages"]:
+            for entity in held_out:
+                if f"the {entity} " in f"{message['content']} ":
+                    # A longer name of a training entity may contain a held-out one.
+                    assert entity in str(row["entity"]), (entity, message)
+
+
+def test_quizzes_are_of_held_out_entities_with_one_right_choice():
+    for subject in SUBJECTS:
+        for split in ("dev", "test"):
+            rows = scores.read_jsonl(TINY / "quiz" / subject / f"{split}.jsonl")
+            for row in rows:
+                assert len(set(row["choices"])) == 4
+                right = [
+                    fact
+                    for fact in world.TEST_FACTS
+                    if fact["value"] == row["choices"][row["answer"]]
+                    and any(
+                        text.format(**fact) == row["question"]
+                        for text in world.RELATIONS[fact["relation"]]["questions"]
+                    )
+                ]
+                assert right, f"no held-out fact behind {row}"
+
+
+def test_data_and_tokenizer_are_what_build_writes(tmp_path):
+    build.build_data(build.Recipe(), tmp_path)
+    build.build_tokenizer(build.Recipe(), tmp_path)
+    for path in tmp_path.rglob("*.json*"):
+        committed = TINY / path.relative_to(tmp_path)
+        assert filecmp.cmp(path, committed, shallow=False), (
+            f"{committed} is out of date"
+        )
+
+
+def test_small_build_runs_twice_to_the_same_bytes(tmp_path):
+    trees = []
+    for run in ("first", "second"):
+        out = tmp_path / run
+        command = [sys.executable, TINY / "build.py", "--small", "--out", out]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+        trees.append(
+            {
+                p.relative_to(out): p.read_bytes()
+                for p in out.rglob("*.*")
+                if p.is_file()
+            }
+        )
+    assert {p.name for p in trees[0]} >= {
+        "model.safetensors",
+        "README.md",
+        "test.jsonl",
+    }
+    # The training arguments beside the weights hold the output folder's name.
+    different = [
+        p for p in trees[0] if trees[0][p] != trees[1][p] and p.suffix != ".bin"
+    ]
+    assert not different
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.stdout.count("up to date") == len(build.STAGES), "a stage ran again"
+
+
+def test_instruct_is_trained_as_sfttrainer_teaches():
+    cells = sfttrainer_cells()
+    names = {
+        "num_train_epochs": "EPOCHS",
+        "per_device_train_batch_size": "BATCH_SIZE",
+        "learning_rate": "LEARNING_RATE",
+    }
+    profile = next(
+        n for n in ast.parse(cells["settings"]).body if isinstance(n, ast.If)
+    )
+    tiny = {ast.unparse(n.targets[0]): ast.literal_eval(n.value) for n in profile.body}
+    assert {
+        name: tiny[names[name]] for name in build.SFT_SETTINGS
+    } == build.SFT_SETTINGS
+    template = next(
+        n
+        for n in ast.walk(ast.parse(cells["set-template"]))
+        if isinstance(n, ast.Assign)
+        and ast.unparse(n.targets[0]) == "TRAINING_TEMPLATE"
+    )
+    assert ast.literal_eval(template.value) == build.TRAINING_TEMPLATE
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Scores of the committed weights: (model, what) -> (right, asked)."""
+    return scores.measure(TINY)
+
+
+def test_card_says_what_the_committed_weights_score(measured):
+    card = (TINY / "README.md").read_text(encoding="utf-8")
+    on_card = card.partition(scores.BEGIN)[2].partition(scores.END)[0].strip()
+    lines = on_card.splitlines()[2:]
+    assert len(lines) == len(measured)
+    for line, ((name, what), (right, asked)) in zip(lines, measured.items()):
+        model, label, right_on_card, asked_on_card = line.strip("| ").split(" | ")[:4]
+        assert (model, label, int(asked_on_card)) == (name, scores.WHAT[what], asked)
+        # Another processor may tip a reply or two.
+        assert abs(int(right_on_card) - right) <= max(2, 0.02 * asked), line
+
+
+@pytest.mark.parametrize(
+    ("model", "what", "least", "most"),
+    [
+        ("base", "completion", 0.95, 1),
+        ("base", "question", 0, 0.10),
+        ("instruct", "question", 0.80, 1),
+        ("instruct", "stopped", 0.98, 1),
+    ],
+)
+def test_models_are_good_enough_to_teach_with(measured, model, what, least, most):
+    right, asked = measured[model, what]
+    assert least <= right / asked <= most
+
+
+def test_models_are_small_and_like_smollm2():
+    for name in ("base", "instruct"):
+        size = sum(file.stat().st_size for file in (TINY / name).iterdir())
+        assert size < 8e6
+        config = json.loads((TINY / name / "config.json").read_text())
+        assert config["model_type"] == "llama" and config["tie_word_embeddings"]
+        assert config["num_key_value_heads"] < config["num_attention_heads"]
+    assert not (TINY / "base" / "chat_template.jinja").exists()
+    template = (TINY / "instruct" / "chat_template.jinja").read_text()
+    assert template == build.CHAT_TEMPLATE
