@@ -18,13 +18,14 @@ WRONG = {
             "def attempt(messages): return trained.count('trained') - 1",
             "the <|im_end|>",
         ),
-        ("def attempt(messages): return trained.count('trained')", "return 0 for them"),
+        ("def attempt(messages): return trained.count('trained')", "With two answers"),
+        ("def attempt(messages): return 0", "pass chat_template"),
     ],
     ("chat_templates", "sharegpt"): [
         (
             "def attempt(row): return [{'role': t['from'], 'content': t['value']} "
             "for t in row['conversations']]",
-            "a template knows no human",
+            "no model knows it",
         ),
         ("def attempt(row): return row['conversations']", "the keys role and content"),
         (
@@ -37,19 +38,23 @@ WRONG = {
     ("sfttrainer", "steps"): [
         ("def attempt(rows, size, epochs): return rows // size * epochs", "round up"),
         (
+            "def attempt(rows, size, epochs): return (rows // size + 1) * epochs",
+            "no batch is left over",
+        ),
+        (
             "def attempt(rows, size, epochs): return -(-rows * epochs // size)",
             "before you multiply",
         ),
     ],
     ("lora", "parameters"): [
         ("def attempt(rows, columns, rank): return rows * columns", "stays frozen"),
-        ("def attempt(rows, columns, rank): return rank * rows", "one of the two"),
+        ("def attempt(rows, columns, rank): return rank * rows", "One of the two"),
     ],
     ("evaluation", "tasks"): [
         (
             "def attempt(subjects, shots): return "
             "','.join(f'leaderboard|mmlu:{s}|{shots}|0' for s in subjects)",
-            "four-part",
+            "the older form",
         ),
         (
             "def attempt(subjects, shots): return "
