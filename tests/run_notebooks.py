@@ -66,21 +66,21 @@ def run(name, in_place):
     notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
     target = ROOT / f"{name}.ipynb" if in_place else ROOT / "outputs" / f"{name}.ipynb"
     start, count = time.monotonic(), len(notebook.cells)
+    begin = "\r" if sys.stdout.isatty() else ""  # a terminal shows one moving line
 
     def show(index):
-        if sys.stdout.isatty():
+        if begin:
             print(f"\r{name}: cell {index + 1} of {count}", end="", flush=True)
 
-    print(f"{name}: {count} cells", end="", flush=True)
     try:
         execute(notebook, ROOT, show)
     except CellExecutionError as error:
-        print(f"\r{name} stopped: {error.ename}: {error.evalue}", flush=True)
+        print(f"{begin}{name} stopped: {error.ename}: {error.evalue}", flush=True)
         return False
     target.parent.mkdir(exist_ok=True)
     nbformat.write(notebook, target)
     seconds = time.monotonic() - start
-    print(f"\r{name}: all {count} cells ran in {seconds:.0f} s", flush=True)
+    print(f"{begin}{name}: all {count} cells ran in {seconds:.0f} s", flush=True)
     return True
 
 

@@ -49,6 +49,13 @@ def test_missing_tiny_files(tmp_path):
     assert "keep tests/tiny/" in stop_line(setup_cells(), tmp_path)
 
 
+@pytest.mark.parametrize("name", ["base/model.safetensors", "chats/test.jsonl"])
+def test_one_missing_tiny_file(name, tmp_path):
+    shutil.copytree(TINY, tmp_path / "tests" / "tiny")
+    (tmp_path / "tests" / "tiny" / name).unlink()
+    assert "keep tests/tiny/" in stop_line(setup_cells(), tmp_path)
+
+
 def test_smol_without_network(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_PROFILE", "smol")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # as if the network were away
