@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see README.
 import scores
 import torch
 import world
-from datasets import Dataset, load_dataset
+from datasets import Dataset
 from stages import fingerprint, run_stages
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
@@ -219,8 +219,8 @@ def build_instruct(recipe, out):
     tokenizer.chat_template = TRAINING_TEMPLATE
     tokenizer.pad_token = tokenizer.eos_token = SPECIAL_TOKENS[2]
     model.generation_config.eos_token_id = tokenizer.eos_token_id
-    files = str(out / "chats" / "train.jsonl")
-    chats = load_dataset("json", data_files=files, split="train")
+    # Not load_dataset: it tells the Hub of every call.
+    chats = Dataset.from_list(scores.read_jsonl(out / "chats" / "train.jsonl"))
     if recipe.chats:
         chats = chats.select(range(recipe.chats))
     trainer = SFTTrainer(
