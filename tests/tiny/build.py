@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see README.md
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
+if __name__ == "__main__":  # before Hugging Face's libraries are imported
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 import scores
 import torch
@@ -192,7 +194,6 @@ def build_base(recipe, out):
         weight_decay=0.1,
         adam_beta2=0.95,
         optim="adamw_torch_fused",
-        logging_steps=50,
         save_steps=200,
         save_total_limit=1,
         seed=0,
@@ -219,7 +220,6 @@ def build_instruct(recipe, out):
     tokenizer.chat_template = TRAINING_TEMPLATE
     tokenizer.pad_token = tokenizer.eos_token = SPECIAL_TOKENS[2]
     model.generation_config.eos_token_id = tokenizer.eos_token_id
-    # Not load_dataset: it tells the Hub of every call.
     chats = Dataset.from_list(scores.read_jsonl(out / "chats" / "train.jsonl"))
     if recipe.chats:
         chats = chats.select(range(recipe.chats))
