@@ -14,6 +14,16 @@ from nbclient.exceptions import CellExecutionError
 from run_notebooks import NAMES, ROOT, execute
 
 TINY = ROOT / "tests" / "tiny"
+# Like SmolLM2-135M-Instruct's: it adds a system message where there is none.
+SMOLLM2_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, "
+    "trained by Hugging Face<|im_end|>\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'"
+    " + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 
 
 def setup_cells(name="chat_templates"):
@@ -78,6 +88,8 @@ def stand_ins(folder):
     hub = folder / "HuggingFaceTB"
     shutil.copytree(TINY / "base", hub / "SmolLM2-135M")
     shutil.copytree(TINY / "instruct", hub / "SmolLM2-135M-Instruct")
+    template = hub / "SmolLM2-135M-Instruct" / "chat_template.jinja"
+    template.write_text(SMOLLM2_TEMPLATE)
     shutil.copytree(TINY / "chats", hub / "smoltalk")
     files = [{"split": s, "path": f"{s}.jsonl"} for s in ("train", "test")]
     configs = [{"config_name": "everyday-conversations", "data_files": files}]
