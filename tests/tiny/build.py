@@ -183,7 +183,7 @@ def build_base(recipe, out):
         )
     )
     # Named after the recipe: a checkpoint of another recipe must not be resumed.
-    work = out / ".build" / f"base-{prints(recipe)['base'][:12]}"
+    work = out / ".build" / f"base-{fingerprints(recipe)['base'][:12]}"
     arguments = TrainingArguments(
         output_dir=work,
         num_train_epochs=1,
@@ -273,7 +273,7 @@ STAGES = {
 }
 
 
-def prints(recipe):
+def fingerprints(recipe):
     """The fingerprint of each stage: dict of stage -> hex hash."""
     files = [HERE / name for name in ("facts.csv", "also_true.csv", "wording.toml")]
     return {stage: fingerprint(STAGES, stage, recipe, files) for stage in STAGES}
@@ -283,7 +283,7 @@ def build(out, recipe, first=None):
     """Run the stages that are out of date, or all from the stage `first` on."""
     functions = {stage: globals()[f"build_{stage}"] for stage in STAGES}
     steps = {stage: partial(functions[stage], recipe, out) for stage in STAGES}
-    run_stages(steps, prints(recipe), out / ".build", first)
+    run_stages(steps, fingerprints(recipe), out / ".build", first)
 
 
 def main():
