@@ -10,7 +10,8 @@ import nbformat
 import pytest
 from run_notebooks import NAMES, ROOT, execute
 
-# (notebook, exercise) -> plausible wrong answers, and a part of the message for each
+# (notebook, exercise) -> plausible wrong answers, and a part of the message for each;
+# `solved` in them is the exercise's solution
 WRONG = {
     ("chat_templates", "count"): [
         ("def attempt(messages): return len(input_ids)", "every token"),
@@ -18,21 +19,64 @@ WRONG = {
             "def attempt(messages): return trained.count('trained') - 1",
             "the <|im_end|>",
         ),
-        ("def attempt(messages): return trained.count('trained')", "With two answers"),
+        ("def attempt(messages): return trained.count('trained')", "a second answer"),
         ("def attempt(messages): return 0", "pass chat_template"),
     ],
-    ("chat_templates", "sharegpt"): [
+    ("chat_templates", "predict"): [
         (
-            "def attempt(row): return [{'role': t['from'], 'content': t['value']} "
-            "for t in row['conversations']]",
-            "no model knows it",
+            "def attempt(): return [t for t in solved() if t != '\\n']",
+            "Only the line breaks",
         ),
-        ("def attempt(row): return row['conversations']", "the keys role and content"),
+        ("def attempt(): return solved()[:14]", "the generation prompt add"),
         (
-            "def attempt(row): return [{'role': {'human': 'user', 'gpt': 'assistant'}"
-            ".get(t['from'], 'system'), 'content': t['value']} "
-            "for t in row['conversations']]",
-            "passes silently",
+            "def attempt(): return [t + ' ' * (t == 'user') for t in solved()]",
+            "The first 8 tokens are right",
+        ),
+    ],
+    ("chat_templates", "gemma"): [
+        ("def attempt(): return GEMMA", "no system role"),
+        (
+            "def attempt(): return solved().replace('if loop.first', 'if loop.last')",
+            "system, user, assistant: ",
+        ),
+        (
+            "def attempt(): return solved().replace('model', 'assistant')",
+            "user, assistant: ",
+        ),
+        ("def attempt(): return solved().replace(' | trim', '')", "user: "),
+        ("def attempt(): return solved().replace(ALTERNATE, '')", "keep ALTERNATE"),
+    ],
+    ("chat_templates", "history"): [
+        (
+            "def attempt(row): return solved(row | {'history': row['history']})",
+            "A key may be absent",
+        ),
+        (
+            "def attempt(row): return solved(row | {'history': []})",
+            "a to f go in",
+        ),
+        (
+            "def attempt(row): return [{'role': 'system', 'content': "
+            "row.get('system', '')}] + solved(row | {'system': ''})",
+            "row has faults",
+        ),
+        (
+            "def attempt(row): return [m | {'role': {'user': 'assistant', "
+            "'assistant': 'user'}.get(m['role'], m['role'])} for m in solved(row)]",
+            "should alternate",
+        ),
+    ],
+    ("chat_templates", "diagnose"): [
+        ("def attempt(input_ids): return 'healthy'", "'BOS twice'"),
+        (
+            "def attempt(input_ids): return 'BOS twice' "
+            "if bos_tokenizer.bos_token_id in input_ids else solved(input_ids)",
+            "it is 'healthy'",
+        ),
+        (  # the last check first
+            "def attempt(input_ids): return 'space at the end' "
+            "if tokenizer.decode(input_ids).endswith(' ') else solved(input_ids)",
+            "it is 'BOS twice'",
         ),
     ],
     ("sfttrainer", "steps"): [
@@ -103,6 +147,8 @@ def test_checks_of_exercises(name):
         ]:
             asked = "attempt" if "attempt(" in source else function
             check = f"{source}\nprint(check_{exercise}({asked}))"
+            if source == solution:
+                check += f"\nsolved = {function}"
             notebook.cells.append(nbformat.v4.new_code_cell(check))
             expected.append(message)
     execute(notebook, ROOT)
