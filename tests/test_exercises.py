@@ -90,6 +90,29 @@ WRONG = {
             "before you multiply",
         ),
     ],
+    ("sfttrainer", "endless"): [
+        (
+            "def attempt(rows): return [n for n, row in enumerate(rows) "
+            "if tokenizer.eos_token_id not in row['labels']]",
+            "an early end",
+        ),
+        (
+            "def attempt(rows): return [n for n, row in enumerate(rows) "
+            "if row['labels'][-1] != tokenizer.eos_token_id]",
+            "reported that should not be so: good",
+        ),
+    ],
+    ("sfttrainer", "choose"): [
+        ("def attempt(rows): return rows.select(range(100))", "of the gain"),
+        ("def attempt(rows): return rows", "between 1 and 100"),
+        ("def attempt(rows): return list(rows)[:100]", "Return a Dataset"),
+        (
+            "def attempt(rows): return Dataset.from_list([{'messages': [{'role': "
+            "'user', 'content': q}, {'role': 'assistant', 'content': a}]} "
+            "for q, a, _ in QUESTIONS[:100]])",
+            "cheating",
+        ),
+    ],
     ("lora", "parameters"): [
         ("def attempt(rows, columns, rank): return rows * columns", "stays frozen"),
         ("def attempt(rows, columns, rank): return rank * rows", "One of the two"),
