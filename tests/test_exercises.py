@@ -92,14 +92,19 @@ WRONG = {
     ],
     ("sfttrainer", "endless"): [
         (
+            "def attempt(rows): return [n for n, row in enumerate(rows) if [l for l in "
+            "row['labels'] if l != -100][-1] != tokenizer.eos_token_id]",
+            "no label at all",
+        ),
+        (
             "def attempt(rows): return [n for n, row in enumerate(rows) "
             "if tokenizer.eos_token_id not in row['labels']]",
-            "an early end",
+            "after an early end) is reported 0 times",
         ),
         (
             "def attempt(rows): return [n for n, row in enumerate(rows) "
             "if row['labels'][-1] != tokenizer.eos_token_id]",
-            "reported that should not be so: good",
+            "(good) is reported 1 times",
         ),
     ],
     ("sfttrainer", "choose"): [
