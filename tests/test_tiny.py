@@ -127,7 +127,11 @@ def test_instruct_is_trained_as_sfttrainer_teaches():
     profile = next(
         n for n in ast.parse(cells["settings"]).body if isinstance(n, ast.If)
     )
-    tiny = {ast.unparse(n.targets[0]): ast.literal_eval(n.value) for n in profile.body}
+    tiny = {
+        ast.unparse(n.targets[0]): ast.literal_eval(n.value)
+        for n in profile.body
+        if isinstance(n, ast.Assign)
+    }
     assert {
         name: tiny[names[name]] for name in build.SFT_SETTINGS
     } == build.SFT_SETTINGS
