@@ -11,7 +11,10 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 _scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-NETWORK_LOG = Path(_scratch.name) / "network.log"
+if "PYTEST_XDIST_WORKER" in os.environ:  # `pytest -n 2`: one log for all workers
+    NETWORK_LOG = Path(os.environ["NETWORK_LOG"])
+else:
+    NETWORK_LOG = Path(_scratch.name) / "network.log"
 
 os.environ["COURSE_PROFILE"] = "tiny"
 os.environ["HF_HOME"] = str(Path(_scratch.name) / "huggingface")

@@ -5,6 +5,7 @@ check is a function check_NAME(attempt) that returns one line.
 """
 
 import re
+import shutil
 
 import nbformat
 import pytest
@@ -122,6 +123,57 @@ WRONG = {
         ("def attempt(rows, columns, rank): return rows * columns", "stays frozen"),
         ("def attempt(rows, columns, rank): return rank * rows", "One of the two"),
     ],
+    ("lora", "budget"): [
+        (
+            "def attempt(shapes, megabytes): return round(megabytes * 1e6 "
+            "/ sum(4 * (rows + columns) for rows, columns in shapes))",
+            "Rounded up",
+        ),
+        ("def attempt(*given): return 4 * solved(*given) + 3", "takes 4 bytes"),
+        ("def attempt(*given): return float(solved(*given))", "Return an int"),
+    ],
+    ("lora", "untouched"): [
+        (
+            "def attempt(model): return [name for name, module in "
+            "model.get_base_model().named_modules() "
+            "if isinstance(module, torch.nn.Linear)]",
+            "leave names with `lora_` out",
+        ),
+        (
+            "def attempt(model): return solved(model) "
+            "+ ['model.layers.0.self_attn.q_proj.base_layer']",
+            "the frozen W inside",
+        ),
+        ("def attempt(model): return solved(model) + ['lm_head']", "output head"),
+        (
+            "def attempt(model): return [n for n in solved(model) if 'q_p' not in n]",
+            "24 names, but 27 layers",
+        ),
+    ],
+    ("lora", "merge"): [
+        (
+            "def attempt(first, second): model = PeftModel.from_pretrained("
+            "load_model(INSTRUCT_MODEL), first); return model",
+            "There are adapters in it still",
+        ),
+        ("def attempt(first, second): return solved(first, first)", "Only the first"),
+        (
+            "def attempt(first, second): model = PeftModel.from_pretrained("
+            "load_model(INSTRUCT_MODEL), first).merge_and_unload(); return "
+            "PeftModel.from_pretrained(model, second).merge_and_unload()",
+            "the whole of both changes",
+        ),
+        (
+            "def attempt(first, second):\n"
+            "    model = PeftModel.from_pretrained("
+            "load_model(INSTRUCT_MODEL), first, 'first')\n"
+            "    model.load_adapter(second, 'second')\n"
+            "    model.add_weighted_adapter(['first', 'second'], [0.5, 0.5], 'both', "
+            "combination_type='linear')\n"
+            "    return model.merge_and_unload(adapter_names=['both'])",
+            "pairs one's A with the other's B",
+        ),
+    ],
     ("evaluation", "tasks"): [
         (
             "def attempt(subjects, shots): return "
@@ -133,6 +185,43 @@ WRONG = {
             "', '.join(f'mmlu:{s}|{shots}' for s in subjects)",
             "No spaces",
         ),
+    ],
+    ("evaluation", "decide"): [
+        (
+            "def attempt(a, b): return 'first' if sum(a) > sum(b) else 'second'",
+            "one time in three",
+        ),
+        (  # intervals that overlap
+            "def attempt(a, b): return 'first' if score('', a)['95% interval'] > "
+            "score('', b)['95% interval'] and sum(a) > sum(b) + 20 else 'no decision'",
+            "Intervals may overlap",
+        ),
+        (
+            "def attempt(a, b): return {'first': 'second', 'second': 'first'}.get("
+            "solved(a, b), solved(a, b))",
+            "swapped",
+        ),
+        (
+            "def attempt(a, b): return 'first' if sum(a) > sum(b) and "
+            "paired(a, b)[2] < 0.05 else 'no decision'",
+            "two sides",
+        ),
+    ],
+    ("evaluation", "zero"): [
+        (
+            "def attempt(config): return replace(config, name='new')",
+            "more than 4 tokens",
+        ),
+        (
+            "def attempt(config): return replace(config, generation_size=40)",
+            "in capitals",
+        ),
+        (
+            "def attempt(config): return replace(config, generation_size=40, "
+            "prompt_function=own_tasks.chat)",
+            "What does the metric want?",
+        ),
+        ("def attempt(config): return [config]", "Return a LightevalTaskConfig"),
     ],
 }
 
@@ -163,7 +252,8 @@ def test_every_exercise_has_wrong_answers():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({name for name, _ in WRONG}))
-def test_checks_of_exercises(name):
+def test_checks_of_exercises(name, tmp_path):
+    shutil.copytree(ROOT / "tests" / "tiny", tmp_path / "tests" / "tiny")
     notebook = nbformat.read(ROOT / f"{name}.ipynb", 4)
     expected = []
     for exercise, (stub, solution) in exercises(notebook).items():
@@ -179,6 +269,6 @@ def test_checks_of_exercises(name):
                 check += f"\nsolved = {function}"
             notebook.cells.append(nbformat.v4.new_code_cell(check))
             expected.append(message)
-    execute(notebook, ROOT)
+    execute(notebook, tmp_path)
     for cell, message in zip(notebook.cells[-len(expected) :], expected):
         assert message in cell.outputs[0].text, cell.source

@@ -14,7 +14,7 @@ NOT_COMPARED = set()
 NBVAL_TAGS = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
 # Not in the install cell: Colab keeps its own, or a notebook does not need it.
 NOT_ON_COLAB = {"torch", "pandas", "scipy", "matplotlib", "tensorboard"}
-NOT_ON_COLAB |= {"jupyter", "pytest", "nbval"}
+NOT_ON_COLAB |= {"scikit-learn", "jupyter", "pytest", "nbval", "pytest-xdist"}
 UNSTABLE = re.compile(
     r"/tmp/|/home/|/root/|/Users/|\bat 0x[0-9a-f]{6,}|it/s\]|examples/s\]|Wall time"
 )

@@ -89,6 +89,7 @@ def stand_ins(folder):
     shutil.copytree(TINY / "instruct", hub / "SmolLM2-135M-Instruct")
     template = hub / "SmolLM2-135M-Instruct" / "chat_template.jinja"
     template.write_text(SMOLLM2_TEMPLATE)
+    shutil.copytree(hub / "SmolLM2-135M-Instruct", hub / "SmolLM2-1.7B-Instruct")
     shutil.copytree(TINY / "chats", hub / "smoltalk")
     files = [{"split": s, "path": f"{s}.jsonl"} for s in ("train", "test")]
     configs = [{"config_name": "everyday-conversations", "data_files": files}]
