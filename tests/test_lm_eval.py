@@ -15,6 +15,7 @@ from run_notebooks import ROOT
 from test_profiles import stand_ins
 
 LM_EVAL = "lm_eval==0.4.13"
+MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"  # a stand-in: see test_profiles.py
 TINY = ROOT / "tests" / "tiny"
 LIGHTEVAL = """
 import json, sys
@@ -61,14 +62,9 @@ json.dump(found, open("harness.json", "w"))
 
 
 def run(code, folder, **more):
-    """Run Python code in a folder, without the Hub; its output on failure."""
+    """Run Python code on MODEL in a folder, without the Hub; show why it failed."""
     result = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            code,
-            "HuggingFaceTB/SmolLM2-135M-Instruct",
-        ],  # stands in
+        [sys.executable, "-c", code, MODEL],
         cwd=folder,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true", **more},
         capture_output=True,
