@@ -1,44 +1,78 @@
-"""All tests run in the tiny profile, with an empty cache, and without a network.
+"""All tests run in the tiny profile, with an empty cache, and guarded.
 
 The environment is set while pytest starts, so that it reaches the kernels that nbval
-starts and the processes that they start.
+starts and the processes that they start. guard/ refuses the network and deprecations
+there. The attempts at a notebook's exercises run behind its cells, in its kernel.
 """
 
 import os
 import runpy
 import tempfile
+from collections import defaultdict
 from pathlib import Path
+
+import nbformat
+from exercises import attempts
+from nbval.plugin import IPyNbCell
 
 TESTS = Path(__file__).parent
 _scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 if "PYTEST_XDIST_WORKER" in os.environ:  # `pytest -n 2`: one log for all workers
-    NETWORK_LOG = Path(os.environ["NETWORK_LOG"])
+    GUARD_LOG = Path(os.environ["GUARD_LOG"])
 else:
-    NETWORK_LOG = Path(_scratch.name) / "network.log"
+    GUARD_LOG = Path(_scratch.name) / "guard.log"
 
 os.environ["COURSE_PROFILE"] = "tiny"
 os.environ["HF_HOME"] = str(Path(_scratch.name) / "huggingface")
-os.environ["NETWORK_LOG"] = str(NETWORK_LOG)
+os.environ["GUARD_LOG"] = str(GUARD_LOG)
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(TESTS / "no_network"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    [str(TESTS / "guard"), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 os.environ.pop("HF_HUB_OFFLINE", None)  # the notebooks must see to this themselves
-runpy.run_path(str(TESTS / "no_network" / "sitecustomize.py"))  # for pytest itself
+runpy.run_path(str(TESTS / "guard" / "sitecustomize.py"))  # for pytest itself
+os.environ["REFUSE_DEPRECATED"] = "1"  # from here on, for kernels
 
 
-def network_attempts():
-    """Who tried to reach the network so far: a list of str."""
-    return NETWORK_LOG.read_text().splitlines() if NETWORK_LOG.exists() else []
+def pytest_collection_modifyitems(items):
+    """Put the attempts at the exercises behind the cells of each whole notebook."""
+    cells = defaultdict(list)
+    for item in items:
+        if isinstance(item, IPyNbCell):
+            cells[item.parent].append(item)
+    for notebook, found in cells.items():
+        code = [cell for cell in notebook.nb.cells if cell.cell_type == "code"]
+        if len(found) < len(code):
+            continue  # a selection of cells
+        place = items.index(found[-1]) + 1
+        items[place:place] = [
+            IPyNbCell.from_parent(
+                notebook,
+                name=what,
+                cell_num=number,
+                cell=nbformat.v4.new_code_cell(source),
+                options=defaultdict(bool),  # nothing saved to compare with
+            )
+            for number, (what, source) in enumerate(
+                attempts(notebook.path.stem, notebook.nb), start=len(code)
+            )
+        ]
+
+
+def breaches():
+    """What the guard has refused so far: a list of str."""
+    if not GUARD_LOG.exists():
+        return []
+    return GUARD_LOG.read_text(encoding="utf-8").splitlines()
 
 
 def pytest_sessionfinish(session):
-    """Fail the run if anything tried to reach the network, even in vain."""
-    if network_attempts():
+    """Fail the run if the guard refused anything, even if nobody noticed."""
+    if breaches():
         session.exitstatus = 1
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say who tried."""
-    for attempt in network_attempts():
-        terminalreporter.write_line(f"network attempt: {attempt}", red=True)
+    """Say what was refused."""
+    for breach in breaches():
+        terminalreporter.write_line(f"refused: {breach}", red=True)

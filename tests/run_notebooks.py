@@ -4,7 +4,7 @@
     python tests/run_notebooks.py --in-place  # what is committed, in the tiny profile
 
 Names of notebooks after the options run these alone. The exit status is 1 if a
-notebook stopped at an error; such a notebook is not written.
+notebook stopped at an error or could not be written; the file is then as it was.
 """
 
 import argparse
@@ -61,8 +61,18 @@ def execute(notebook, folder, on_cell=None, **options):
             output.pop("transient", None)
 
 
+def write(notebook, path):
+    """Write a notebook whole or not at all; raises OSError, such as for a full disk."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        nbformat.write(notebook, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def run(name, in_place):
-    """Execute one notebook, show its progress, write it: True if every cell ran."""
+    """Execute one notebook, show its progress, write it: True if that went well."""
     notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
     target = ROOT / f"{name}.ipynb" if in_place else ROOT / "outputs" / f"{name}.ipynb"
     start, count = time.monotonic(), len(notebook.cells)
@@ -77,8 +87,12 @@ def run(name, in_place):
     except CellExecutionError as error:
         print(f"{begin}{name} stopped: {error.ename}: {error.evalue}", flush=True)
         return False
-    target.parent.mkdir(exist_ok=True)
-    nbformat.write(notebook, target)
+    try:
+        target.parent.mkdir(exist_ok=True)
+        write(notebook, target)
+    except OSError as error:
+        print(f"{begin}{name} ran, but cannot be written: {error}", flush=True)
+        return False
     seconds = time.monotonic() - start
     print(f"{begin}{name}: all {count} cells ran in {seconds:.0f} s", flush=True)
     return True

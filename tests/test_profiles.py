@@ -13,22 +13,12 @@ from nbclient.exceptions import CellExecutionError
 from run_notebooks import NAMES, ROOT, execute
 
 TINY = ROOT / "tests" / "tiny"
-# Like SmolLM2-135M-Instruct's: it adds a system message where there is none.
-SMOLLM2_TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if loop.first and messages[0]['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, "
-    "trained by Hugging Face<|im_end|>\n' }}{% endif %}"
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>'"
-    " + '\n'}}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 
 
-def setup_cells(name="chat_templates"):
-    """A notebook cut after the cell that loads models and chats."""
-    notebook = nbformat.read(ROOT / f"{name}.ipynb", 4)
-    last = next(at for at, cell in enumerate(notebook.cells) if cell.id == "models")
+def setup_cells():
+    """A notebook cut after the cell that checks models and chats."""
+    notebook = nbformat.read(ROOT / "chat_templates.ipynb", 4)
+    last = next(at for at, cell in enumerate(notebook.cells) if cell.id == "check-data")
     notebook.cells = notebook.cells[: last + 1]
     return notebook
 
@@ -37,12 +27,8 @@ def stop_line(notebook, folder):
     """Run a notebook that must stop; what the reader sees, which must be one line."""
     with pytest.raises(CellExecutionError):
         execute(notebook, folder)
-    [output] = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "error"
-    ]
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    [output] = [output for output in shown if output.output_type == "error"]
     assert output.ename == "Stop", output.traceback
     [line] = output.traceback
     assert "\n" not in line
@@ -55,14 +41,7 @@ def test_unknown_profile(monkeypatch):
 
 
 def test_missing_tiny_files(tmp_path):
-    assert "keep tests/tiny/" in stop_line(setup_cells(), tmp_path)
-
-
-@pytest.mark.parametrize("name", ["base/model.safetensors", "chats/test.jsonl"])
-def test_one_missing_tiny_file(name, tmp_path):
-    shutil.copytree(TINY, tmp_path / "tests" / "tiny")
-    (tmp_path / "tests" / "tiny" / name).unlink()
-    assert "keep tests/tiny/" in stop_line(setup_cells(), tmp_path)
+    assert "keep the whole tests/tiny/" in stop_line(setup_cells(), tmp_path)
 
 
 def test_smol_without_network(monkeypatch, tmp_path):
@@ -87,8 +66,9 @@ def stand_ins(folder):
     hub = folder / "HuggingFaceTB"
     shutil.copytree(TINY / "base", hub / "SmolLM2-135M")
     shutil.copytree(TINY / "instruct", hub / "SmolLM2-135M-Instruct")
-    template = hub / "SmolLM2-135M-Instruct" / "chat_template.jinja"
-    template.write_text(SMOLLM2_TEMPLATE)
+    # Like SmolLM2's own: it adds a system message where there is none.
+    template = ROOT / "tests" / "smollm2_template.jinja"
+    shutil.copy(template, hub / "SmolLM2-135M-Instruct" / "chat_template.jinja")
     shutil.copytree(hub / "SmolLM2-135M-Instruct", hub / "SmolLM2-1.7B-Instruct")
     shutil.copytree(TINY / "chats", hub / "smoltalk")
     files = [{"split": s, "path": f"{s}.jsonl"} for s in ("train", "test")]

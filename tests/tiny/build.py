@@ -24,7 +24,7 @@ import scores
 import torch
 import world
 from datasets import Dataset
-from stages import fingerprint, run_stages
+from stages import fingerprint, last_whole_checkpoint, run_stages
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
@@ -36,7 +36,6 @@ from transformers import (
     TrainingArguments,
     default_data_collator,
 )
-from transformers.trainer_utils import get_last_checkpoint
 
 HERE = Path(__file__).parent
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]  # ids 0, 1, 2
@@ -206,8 +205,7 @@ def build_base(recipe, out):
         train_dataset=token_blocks(recipe, tokenizer),
         data_collator=default_data_collator,
     )
-    last = get_last_checkpoint(work) if work.exists() else None
-    trainer.train(resume_from_checkpoint=last)
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(work))
     save(model, out / "base")
 
 

@@ -52,3 +52,13 @@ def run_stages(steps, fingerprints, folder, first=None):
             shutil.rmtree(leftover)
         stamp.write_text(fingerprints[stage])
         stale = True
+
+
+def last_whole_checkpoint(folder):
+    """The newest checkpoint in a folder that was written to its end: str, or None.
+
+    trainer_state.json is the last file that transformers writes of one.
+    """
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    newest = max(whole, key=lambda path: int(path.name[11:]), default=None)
+    return newest and str(newest)

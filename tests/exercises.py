@@ -1,0 +1,47 @@
+"""The exercises of a notebook, read from its cells, and the attempts at each.
+
+The cells of an exercise are tagged exercise-NAME, check-NAME and solution-NAME; the
+check is a function check_NAME(attempt) that returns one line.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+
+FILE = Path(__file__).parent / "wrong_answers.toml"
+WRONG = tomllib.loads(FILE.read_text(encoding="utf-8"))
+
+
+def exercises(notebook):
+    """The exercises of a notebook: dict of name -> {"exercise", "solution"}: source."""
+    found = {}
+    for cell in notebook.cells:
+        for tag in cell.metadata.get("tags", []):
+            kind, _, name = tag.partition("-")
+            if kind == "exercise":
+                found[name] = {kind: cell.source}
+            if kind == "solution":
+                assert name in found, f"the tag {tag} has no exercise-{name} before it"
+                [code] = re.findall(r"```python\n(.*?)```", cell.source, re.S)
+                found[name][kind] = code
+    return found
+
+
+def attempts(name, notebook):
+    """What to run after the cells of a notebook: a list of (what, source).
+
+    A source fails if the check says something else than it should.
+    """
+    found = []
+    for exercise, sources in exercises(notebook).items():
+        function = re.match(r"def (\w+)", sources["exercise"])[1]
+        right = f"{sources['solution']}\nsolved = {function}"
+        rows = [("solution", right, function, "== 'correct'")]
+        for number, row in enumerate(WRONG.get(name, {}).get(exercise, []), start=1):
+            wrong = (f"wrong answer {number}", row["attempt"], "attempt")
+            rows.append((*wrong, f".count({row['message']!r})"))
+        for what, source, attempt, test in rows:
+            source += f"\nsaid = check_{exercise}({attempt})"
+            source += f"\nassert said{test}, f'the check says: {{said}}'"
+            found.append((f"exercise {exercise}: {what}", source))
+    return found
