@@ -1,0 +1,78 @@
+"""The front page: its figures, picture and quotations are those of the notebooks."""
+
+import re
+
+import pytest
+from draw_result import BARS, PICTURE, draw, scores
+from run_notebooks import NAMES, ROOT
+from test_notebooks import NOTEBOOKS
+from test_text import FACTS, holds, numbers, outputs
+
+HOW_TO = {"Run it", "For maintainers"}  # versions and sizes, no results
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PRINTED = {name: "\n".join(map(outputs, NOTEBOOKS[name].cells)) for name in NAMES}
+
+
+def sections():
+    """What README.md says of the course, by heading: dict of str -> str."""
+    parts = re.split(
+        r"^#+ (.+)$", re.sub(r"```.*?```", "", README, flags=re.S), flags=re.M
+    )
+    found = dict(zip(parts[1::2], parts[2::2]))
+    return {title: found[title] for title in found if title not in HOW_TO}
+
+
+@pytest.mark.parametrize("title", sections())
+def test_figures_are_shown_by_the_notebook(title):
+    named = re.search(r"\((\w+)\.ipynb\)", title)
+    shown = PRINTED[named[1]] if named else "\n".join(PRINTED.values())
+    text = sections()[title]
+    if title == "The four lessons":  # its table is compared below
+        text = re.sub(r"^\|.*$", "", text, flags=re.M)
+    for number in numbers(text) - FACTS:
+        assert holds(shown, number), f"{title}: no output shows {number}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_time_and_memory_are_those_of_the_notebook(name):
+    title = next(cell for cell in NOTEBOOKS[name].cells if cell.id == "title").source
+    [line] = [
+        line for line in README.splitlines() if line.startswith(f"| [{name}.ipynb]")
+    ]
+    _, _, question, tiny, smol, _ = (part.strip() for part in line.split("|"))
+    assert title.startswith(f"# {question}\n")
+    said = re.search(r"It takes about (\d+ seconds) and ([\d.]+ GB)", title)
+    assert said and tiny.startswith(f"{said[1]}, {said[2]}, ")
+    assert f" {tiny.split(', ')[2]} of disk" in title
+    assert smol == "not measured" and "`smol` profile has not been measured" in title
+
+
+def test_the_picture_is_that_of_the_scores():
+    found = PICTURE.read_text(encoding="utf-8")
+    assert found == draw(), "run python tests/draw_result.py"
+    [words] = re.findall(r"!\[([^\]]*)\]\(\.github/result\.svg\)", README)
+    for name, (label, _, _) in BARS.items():
+        share, n, low, high = scores()[name]
+        assert f"{label} {share}% ({low} to {high})" in words and str(n) in words
+
+
+def test_quoted_replies_were_written():
+    quotation = re.search(r"asks it `(.+?)` and gets `(.+?)` .*? says `(.+?)`", README)
+    for text in quotation.groups():
+        assert text in PRINTED["sfttrainer"], text
+
+
+def test_ci_runs_the_command_of_the_readme():
+    commands = re.findall(r"^python3 -m venv.*$", README, re.M)
+    assert [command.rpartition("/bin/")[2] for command in commands] == [
+        "python tests/run_notebooks.py",
+        "pytest",
+    ]
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert "pytest" in ci and any("-r requirements.txt" in line for line in ci)
+
+
+def test_every_file_of_the_table_is_there():
+    table = README.partition("## For maintainers")[2]
+    for path in re.findall(r"`((?:tests|\.github|\.ci)/[\w./]+)`", table):
+        assert (ROOT / path).exists(), path
