@@ -12,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import nbformat
+import pytest
 from exercises import attempts
 from nbval.plugin import IPyNbCell
 
@@ -66,8 +67,25 @@ def breaches():
     return GUARD_LOG.read_text(encoding="utf-8").splitlines()
 
 
+class Guarded:
+    """A plugin: the hooks of a conftest.py do not see files outside its folder."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item):
+        """Fail a test or cell in which something was refused, even if swallowed."""
+        before = len(breaches())
+        result = yield
+        assert not breaches()[before:], f"refused: {breaches()[before:]}"
+        return result
+
+
+def pytest_configure(config):
+    """Guard every test and cell."""
+    config.pluginmanager.register(Guarded())
+
+
 def pytest_sessionfinish(session):
-    """Fail the run if the guard refused anything, even if nobody noticed."""
+    """Fail the run for what was refused between the tests, too."""
     if breaches():
         session.exitstatus = 1
 

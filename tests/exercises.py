@@ -36,12 +36,12 @@ def attempts(name, notebook):
     for exercise, sources in exercises(notebook).items():
         function = re.match(r"def (\w+)", sources["exercise"])[1]
         right = f"{sources['solution']}\nsolved = {function}"
-        rows = [("solution", right, function, "== 'correct'")]
+        rows = [("solution", right, function, "said == 'correct'")]
         for number, row in enumerate(WRONG.get(name, {}).get(exercise, []), start=1):
             wrong = (f"wrong answer {number}", row["attempt"], "attempt")
-            rows.append((*wrong, f".count({row['message']!r})"))
+            rows.append((*wrong, f"{row['message']!r} in said"))
         for what, source, attempt, test in rows:
             source += f"\nsaid = check_{exercise}({attempt})"
-            source += f"\nassert said{test}, f'the check says: {{said}}'"
+            source += f"\nassert {test}, f'the check says: {{said}}'"
             found.append((f"exercise {exercise}: {what}", source))
     return found

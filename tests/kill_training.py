@@ -25,27 +25,31 @@ from trl import SFTConfig, SFTTrainer  # noqa: E402
 
 ROWS = Dataset.from_list(scores.read_jsonl(TINY / "chats" / "train.jsonl")[:80])
 ROWS = ROWS.select_columns("messages")
-# What is killed, and which checkpoint the resumed run should begin with.
+# When it is killed -> the step at which it dies, and where it should go on from
 POINTS = {
-    "before the first checkpoint": None,
-    "between two checkpoints": "checkpoint-4",
-    "in the middle of a checkpoint": "checkpoint-2",
-    "after the last step": "checkpoint-6",
+    "before the first checkpoint": (1, None),
+    "between two checkpoints": (5, "checkpoint-4"),
+    "in the middle of a checkpoint": (4, "checkpoint-2"),
+    "after the last checkpoint": (6, "checkpoint-6"),
 }
 
 
-def die(*_):
+def die():
     """End this process as the system does when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 class DieAfter(TrainerCallback):
-    """Die at the end of a step."""
+    """Die at the end of a step, or after its checkpoint where it has one."""
 
     def __init__(self, step):
         self.step = step
 
     def on_step_end(self, args, state, control, **more):
+        if state.global_step == self.step and not control.should_save:
+            die()
+
+    def on_save(self, args, state, control, **more):
         if state.global_step == self.step:
             die()
 
@@ -73,17 +77,15 @@ def train(folder, point=None):
     trainer = SFTTrainer(
         model, settings, train_dataset=ROWS, processing_class=tokenizer
     )
+    last = POINTS[point][0] if point else None
     if point == "in the middle of a checkpoint":
         save = TrainerState.save_to_json
         TrainerState.save_to_json = lambda state, path: (
-            die() if state.global_step == 4 else save(state, path)
+            die() if state.global_step == last else save(state, path)
         )
     elif point:
-        step = {"before the first checkpoint": 1, "between two checkpoints": 5}
-        trainer.add_callback(DieAfter(step.get(point, 0)))
+        trainer.add_callback(DieAfter(last))
     trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder))
-    if point == "after the last step":
-        die()
     model.save_pretrained(folder / "end")
 
 
@@ -102,7 +104,7 @@ def main():
     out = Path(sys.argv[1])
     assert in_a_process(out / "whole") == 0
     whole = (out / "whole" / "end" / "model.safetensors").read_bytes()
-    for point, checkpoint in POINTS.items():
+    for point, (_, checkpoint) in POINTS.items():
         folder = out / point.replace(" ", "-")
         assert in_a_process(folder, point) == signal.SIGKILL, f"{point}: not killed"
         found = last_whole_checkpoint(folder)

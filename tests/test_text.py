@@ -54,7 +54,9 @@ def numbers(text):
 def holds(text, number):
     """Does `text` hold this number, with or without commas, and not within another?"""
     plain = re.escape(number.replace(",", ""))
-    return re.search(rf"(?<![\d.]){plain}(?!\d)", re.sub(r"(?<=\d),(?=\d)", "", text))
+    return re.search(
+        rf"(?<![\d.]){plain}(?!\.?\d)", re.sub(r"(?<=\d),(?=\d)", "", text)
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
