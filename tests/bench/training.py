@@ -150,10 +150,11 @@ def make_trainer(model, rows, held_out, **changes):
 def held_out_loss(model, rows):
     """Mean loss of the assistant's tokens in rows, nats: the same for all settings."""
     total = count = 0
+    tokenizer = tokenizer_of_course()
     model.eval()
     for row in rows:
         if "messages" in row:
-            row = tokenizer_of_course().apply_chat_template(
+            row = tokenizer.apply_chat_template(
                 row["messages"], return_assistant_tokens_mask=True
             )
             pairs = zip(row["input_ids"], row["assistant_masks"])
