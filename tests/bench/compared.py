@@ -116,10 +116,10 @@ def tokenizer_of_course():
 
 
 def course(profile, device, memory):
-    """The settings of sfttrainer.ipynb as its cells make them: a dict.
+    """What sfttrainer.ipynb sets, as its cells make it: SETTINGS, EVAL_ROWS and more.
 
     profile: "tiny" or "smol"; device: "cuda" or "cpu"; memory: bytes that the card has,
-    or None to ask it
+    or None to ask it. Returns a dict.
     """
     names = {
         "COURSE_PROFILE": profile,
@@ -127,14 +127,14 @@ def course(profile, device, memory):
         "Path": Path,
         "torch": torch,
         "tokenizer": SimpleNamespace(eos_token="<|im_end|>"),
-        "chats": {"test": conversations(30, 2)},
+        "chats": {"test": conversations(TEST_ROWS, 2)},
     }
     threads = torch.get_num_threads()
     only = {} if memory is None else {"CARD_MEMORY": memory}
     run_cell("sfttrainer", "settings", names, only)
     run_cell("sfttrainer", "config", names)
     torch.set_num_threads(threads)
-    return names["SETTINGS"]
+    return names
 
 
 def settings_of(name, device, memory=None):
@@ -146,7 +146,8 @@ def settings_of(name, device, memory=None):
     """
     name, _, kept = name.partition(" ")
     if name in ("course", "tiny"):
-        settings = course({"course": "smol"}.get(name, name), device, memory)
+        profile = {"course": "smol"}.get(name, name)
+        settings = course(profile, device, memory)["SETTINGS"]
     else:
         settings = dict(PEER if name == "peer" else TRL_EXAMPLE)
         settings |= {
@@ -158,6 +159,13 @@ def settings_of(name, device, memory=None):
     if kept:
         settings["activation_checkpointing"] = False
     return {**settings, "save_strategy": "no"}
+
+
+def rows_evaluated(name):
+    """How many held-out rows the settings of that name evaluate each time: int."""
+    if name in ("course", "tiny"):
+        return len(course("tiny", "cpu", None)["EVAL_ROWS"])
+    return TEST_ROWS
 
 
 def predicted(shape, kind):

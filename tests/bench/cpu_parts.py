@@ -3,7 +3,7 @@
 import os
 import sys
 
-from compared import MEAN_TOKENS, TEST_ROWS, TRAIN_ROWS, settings_of
+from compared import MEAN_TOKENS, TEST_ROWS, TRAIN_ROWS, rows_evaluated, settings_of
 from figures import median, times
 from notebooks import KINDS, NAMES, measure
 
@@ -40,7 +40,7 @@ def lesson(bench):
         jobs[name] = {**common, "settings": name, "rows": 16}
     reports = bench.rounds_of(jobs)
     for name, each in reports.items():
-        read, evaluated = TRAIN_ROWS, 4 * 30
+        read, evaluated = TRAIN_ROWS, 4 * rows_evaluated("course")
         if name != "course":
             read, evaluated = 1000 * 4, 1000 // 50 * TEST_ROWS
         for report in each:
@@ -67,7 +67,7 @@ def lesson(bench):
 
 def same_time(bench):
     """Held-out loss on the tiny model when the course's run is over."""
-    common = {"job": "train", "model": "tiny", "data": 1258, "held_out": 200}
+    common = {"job": "train", "model": "tiny", "data": 1258, "held_out": TEST_ROWS}
     common |= {"loss": True, "threads": 1, "warm_up": 0}
     short = {"rows": 1000} if bench.quick or bench.toy else {}
     reports = {"course": [], "peer": []}

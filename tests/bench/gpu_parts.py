@@ -2,7 +2,7 @@
 
 import statistics
 
-from compared import settings_of
+from compared import TEST_ROWS, settings_of
 from figures import median, ratios, times
 
 
@@ -10,7 +10,7 @@ def speed(bench):
     """The smol settings against the peer's and TRL's example: speed, and loss."""
     shape = "toy" if bench.toy else "SmolLM2-135M"
     few = bench.quick or bench.toy
-    common = {"job": "train", "model": shape, "loss": True}
+    common = {"job": "train", "model": shape, "loss": True, "held_out": TEST_ROWS}
     common |= {"rows": 400 if few else 4000}  # 4,000: the peer's whole lesson
     common |= {"warm_up": 1, "threads": 1} if bench.toy else {"warm_up": 3}
     names = ["course", "peer", "trl", *([] if few else ["peer kept"])]

@@ -29,7 +29,7 @@ import peft
 import psutil
 import torch
 import transformers
-from compared import config_of, predicted, rank_of_course
+from compared import config_of, predicted, rank_of_course, rows_evaluated
 from datasets import load_dataset
 
 
@@ -38,7 +38,8 @@ def train():
     memory = Memory()
     model = make_model(JOB["model"])
     rows, held_out = rows_of(JOB["model"], JOB["data"])
-    trainer = make_trainer(model, rows, held_out)
+    evaluated = min(rows_evaluated(JOB["settings"]), len(held_out))
+    trainer = make_trainer(model, rows, held_out.select(range(evaluated)))
     if "rows" in JOB:  # else the settings say how many steps
         args = trainer.args
         a_step = args.train_batch_size * args.gradient_accumulation_steps
@@ -70,7 +71,7 @@ def train():
     if JOB.get("evaluation"):
         start = time.monotonic()
         trainer.evaluate()
-        result["evaluation"] = (time.monotonic() - start) / len(held_out)
+        result["evaluation"] = (time.monotonic() - start) / evaluated
     return result
 
 
