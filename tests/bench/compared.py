@@ -3,7 +3,6 @@
 import ast
 import contextlib
 import io
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -184,5 +183,6 @@ def predicted(shape, kind):
 
 def rank_of_course():
     """Rank and scale of lora.ipynb's adapter: (int, int)."""
-    source = (ROOT / "lora.ipynb").read_text(encoding="utf-8")
-    return tuple(int(re.search(rf"{n} = (\d+)", source)[1]) for n in ("RANK", "ALPHA"))
+    names = {"COURSE_PROFILE": "smol", "DEVICE": "cpu", "torch": torch, "Path": Path}
+    run_cell("lora", "settings", names)
+    return names["RANK"], names["ALPHA"]

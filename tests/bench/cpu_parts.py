@@ -3,7 +3,14 @@
 import os
 import sys
 
-from compared import MEAN_TOKENS, TEST_ROWS, TRAIN_ROWS, rows_evaluated, settings_of
+from compared import (
+    MEAN_TOKENS,
+    PEER,
+    TEST_ROWS,
+    TRAIN_ROWS,
+    rows_evaluated,
+    settings_of,
+)
 from figures import median, times
 from notebooks import KINDS, NAMES, measure
 
@@ -42,7 +49,9 @@ def lesson(bench):
     for name, each in reports.items():
         read, evaluated = TRAIN_ROWS, 4 * rows_evaluated("course")
         if name != "course":
-            read, evaluated = 1000 * 4, 1000 // 50 * TEST_ROWS
+            steps = PEER["max_steps"]
+            read = steps * PEER["per_device_train_batch_size"]
+            evaluated = steps // PEER["eval_steps"] * TEST_ROWS
         for report in each:
             report["hours"] = read * MEAN_TOKENS / report["speed"] / 3600
             report["hours"] += evaluated * report["evaluation"] / 3600
