@@ -15,9 +15,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 sys.path.insert(0, str(TINY))
 
-import build  # noqa: E402
 import scores  # noqa: E402
 import torch  # noqa: E402
+import tune  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from stages import last_whole_checkpoint  # noqa: E402
 from transformers import TrainerCallback, TrainerState  # noqa: E402
@@ -58,7 +58,7 @@ def train(folder, point=None):
     """Train for 6 steps with a checkpoint every 2, from the newest whole one on."""
     torch.set_num_threads(1)
     model, tokenizer = scores.load(TINY / "base")
-    tokenizer.chat_template = build.TRAINING_TEMPLATE
+    tokenizer.chat_template = tune.TRAINING_TEMPLATE
     model.train()
     settings = SFTConfig(
         output_dir=str(folder),

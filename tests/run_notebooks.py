@@ -2,8 +2,11 @@
 
     python tests/run_notebooks.py             # into outputs/, to look at
     python tests/run_notebooks.py --in-place  # what is committed, in the tiny profile
+    python tests/run_notebooks.py --profile smol --record  # the real SmolLM2-135M
 
-Names of notebooks after the options run these alone. The exit status is 1 if a
+The last takes over an hour without a GPU, and keeps what it finds in smollm2.json. It
+needs no network where real_weights.py has made its folder, else the Hub. Names of
+notebooks after the options run these alone. The exit status is 1 if a
 notebook stopped at an error or could not be written; the file is then as it was.
 """
 
@@ -71,10 +74,18 @@ def write(notebook, path):
         part.unlink(missing_ok=True)
 
 
-def run(name, in_place):
+def run(name, arguments):
     """Execute one notebook, show its progress, write it: True if that went well."""
+    import record  # it imports this module
+
     notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
-    target = ROOT / f"{name}.ipynb" if in_place else ROOT / "outputs" / f"{name}.ipynb"
+    target = ROOT / "outputs" / arguments.profile / f"{name}.ipynb"
+    if arguments.in_place:
+        target = ROOT / f"{name}.ipynb"
+    folder = ROOT
+    if arguments.profile == "smol" and (record.WEIGHTS / "HuggingFaceTB").exists():
+        folder = record.WEIGHTS  # its folders have the names of the Hub's models
+        os.environ["HF_HUB_OFFLINE"] = "1"
     start, count = time.monotonic(), len(notebook.cells)
     begin = "\r" if sys.stdout.isatty() else ""  # a terminal shows one moving line
 
@@ -82,18 +93,24 @@ def run(name, in_place):
         if begin:
             print(f"\r{name}: cell {index + 1} of {count}", end="", flush=True)
 
+    peak = record.Peak()
+    record.ask_for_claims(notebook)
     try:
-        execute(notebook, ROOT, show)
+        execute(notebook, folder, show)
     except CellExecutionError as error:
         print(f"{begin}{name} stopped: {error.ename}: {error.evalue}", flush=True)
         return False
+    seconds = time.monotonic() - start
+    peak.over.set()
+    device, claims = record.claims(notebook)
     try:
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         write(notebook, target)
+        if arguments.record:
+            record.save(name, device, claims, seconds, peak.bytes)
     except OSError as error:
         print(f"{begin}{name} ran, but cannot be written: {error}", flush=True)
         return False
-    seconds = time.monotonic() - start
     print(f"{begin}{name}: all {count} cells ran in {seconds:.0f} s", flush=True)
     return True
 
@@ -102,19 +119,24 @@ def main():
     """Read the command line, run the notebooks, say where to look."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--in-place", action="store_true", help="rewrite the notebooks")
+    parser.add_argument("--profile", choices=["tiny", "smol"], default="tiny")
+    parser.add_argument("--record", action="store_true", help="needs --profile smol")
     parser.add_argument("names", nargs="*", default=NAMES, help="such as lora")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if arguments.in_place:
-        os.environ["COURSE_PROFILE"] = "tiny"
+    if arguments.profile == "smol" and arguments.in_place:
+        parser.error("what is committed has the outputs of the tiny profile")
+    if arguments.record and arguments.profile != "smol":
+        parser.error("only SmolLM2's claims are recorded: add --profile smol")
+    os.environ["COURSE_PROFILE"] = arguments.profile
     names = [Path(name).stem for name in arguments.names]
     if unknown := set(names) - set(NAMES):
         parser.error(f"no such notebook: {', '.join(unknown)}; there are {NAMES}")
-    results = [run(name, arguments.in_place) for name in names]
+    results = [run(name, arguments) for name in names]
     if not all(results):
         sys.exit(1)
     if not arguments.in_place:
-        folder = os.path.relpath(ROOT / "outputs")
+        folder = os.path.relpath(ROOT / "outputs" / arguments.profile)
         jupyter = os.path.relpath(Path(sys.executable).parent / "jupyter")
         print(
             f"\nThe executed notebooks are in {folder}. To read and change them:"

@@ -1,7 +1,7 @@
 """A second opinion: EleutherAI's lm_eval and lighteval agree on the same prompts.
 
-lm_eval is installed into a folder of its own, so that nobody else needs it. This is the
-one test that may use the package registry; a failed installation fails the test.
+lm_eval is installed into a folder of its own, so that nobody else needs it. It
+comes from the package registry; a failed installation fails the test.
 """
 
 import json
@@ -12,10 +12,10 @@ import sys
 import nbformat
 import pytest
 from run_notebooks import ROOT
-from test_profiles import stand_ins
+from test_profiles import hub_folders
 
 LM_EVAL = "lm_eval==0.4.13"
-MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"  # a stand-in: see test_profiles.py
+MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"  # the tiny one: see test_profiles.py
 TINY = ROOT / "tests" / "tiny"
 LIGHTEVAL = """
 import json, sys
@@ -80,7 +80,7 @@ def test_lm_eval_gives_the_same_scores(tmp_path):
     allowed = {key: os.environ[key] for key in os.environ if key != "PYTHONPATH"}
     subprocess.run([*pip, "--target", str(packages)], env=allowed, check=True)
 
-    nltk_data = stand_ins(tmp_path)
+    nltk_data = hub_folders(tmp_path)
     rows = []
     for file in sorted((TINY / "quiz").glob("*/test.jsonl")):
         rows += file.read_text(encoding="utf-8").splitlines(keepends=True)

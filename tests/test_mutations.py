@@ -79,7 +79,7 @@ def test_the_weekly_issue_names_the_cell_and_the_difference(tmp_path):
     issue = subprocess.check_output(command, cwd=folder, text=True)
     assert "releases: 1." in issue and "| trl | 0." in issue
     assert "### chat_templates.ipynb, cell `batch-encoding`" in issue
-    assert "(1, 19)" in issue and "(1, 20)" in issue
+    assert "(1, 17)" in issue and "(1, 18)" in issue
 
 
 def test_an_unchanged_copy_passes(tmp_path):

@@ -48,6 +48,7 @@ def test_setup_cells_are_in_every_notebook():
     for name in NAMES:
         found = set().union(*map(tags, code_cells(name)))
         needed = {"shared-install", "shared-versions", "parameters", "shared-profile"}
+        needed |= {"shared-models", "shared-claim", "shared-recap"}
         assert needed <= found, f"{name} lacks {needed - found}"
 
 

@@ -1,8 +1,8 @@
-"""What a reader sees when something is missing, and the smol profile on stand-ins."""
+"""What a reader sees when something is missing, and where the profile is asked for."""
 
+import ast
 import importlib.metadata
 import importlib.util
-import json
 import re
 import shutil
 from pathlib import Path
@@ -11,14 +11,15 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 from run_notebooks import NAMES, ROOT, execute
+from test_notebooks import code_cells
 
 TINY = ROOT / "tests" / "tiny"
 
 
 def setup_cells():
-    """A notebook cut after the cell that checks models and chats."""
+    """A notebook cut after the cell that loads models and chats."""
     notebook = nbformat.read(ROOT / "chat_templates.ipynb", 4)
-    last = next(at for at, cell in enumerate(notebook.cells) if cell.id == "check-data")
+    last = next(at for at, cell in enumerate(notebook.cells) if cell.id == "models")
     notebook.cells = notebook.cells[: last + 1]
     return notebook
 
@@ -61,20 +62,27 @@ def test_another_version():
     assert "pip install -r requirements.txt" in line
 
 
-def stand_ins(folder):
-    """Fill `folder` with local folders named like what the smol profile loads."""
+@pytest.mark.parametrize("name", NAMES)
+def test_one_cell_holds_all_that_differs_between_the_profiles(name):
+    for cell in code_cells(name):
+        compared = [
+            node
+            for node in ast.walk(
+                ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M))
+            )
+            if isinstance(node, ast.Compare) and "COURSE_PROFILE" in ast.unparse(node)
+        ]
+        assert not compared or cell.id in ("parameters", "profiles"), cell.id
+
+
+def hub_folders(folder):
+    """Fill `folder` with what a command with the names of the Hub loads from there.
+
+    They hold the tiny instruct model and the course's quizzes. Returns the folder for
+    NLTK_DATA, which keeps lighteval's import from the network.
+    """
     hub = folder / "HuggingFaceTB"
-    shutil.copytree(TINY / "base", hub / "SmolLM2-135M")
     shutil.copytree(TINY / "instruct", hub / "SmolLM2-135M-Instruct")
-    # Like SmolLM2's own: it adds a system message where there is none.
-    template = ROOT / "tests" / "smollm2_template.jinja"
-    shutil.copy(template, hub / "SmolLM2-135M-Instruct" / "chat_template.jinja")
-    shutil.copytree(hub / "SmolLM2-135M-Instruct", hub / "SmolLM2-1.7B-Instruct")
-    shutil.copytree(TINY / "chats", hub / "smoltalk")
-    files = [{"split": s, "path": f"{s}.jsonl"} for s in ("train", "test")]
-    configs = [{"config_name": "everyday-conversations", "data_files": files}]
-    card = f"---\nconfigs: {json.dumps(configs)}\n---\n"
-    (hub / "smoltalk" / "README.md").write_text(card)
     shutil.copytree(TINY / "quiz", folder / "lighteval" / "mmlu")
     nltk = folder / "nltk_data" / "tokenizers"
     for name in ("punkt", "punkt_tab"):
@@ -83,30 +91,3 @@ def stand_ins(folder):
     package = Path(importlib.util.find_spec("lighteval").origin).parent
     (package / "tasks" / "tasks" / "tinyBenchmarks.pkl").touch()
     return nltk.parent
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_smol_profile_runs_on_stand_ins(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("COURSE_PROFILE", "smol")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("NLTK_DATA", str(stand_ins(tmp_path)))
-    notebook = nbformat.read(ROOT / f"{name}.ipynb", 4)
-    execute(notebook, tmp_path, allow_errors=True)
-    errors = [
-        f"{cell.id}: {output.ename}: {output.evalue}"
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "error"
-    ]
-    # The settings of smol are not those a tiny model learns with: claims on how much
-    # is learned may fail here, everything else must work.
-    unexpected = [
-        error
-        for error in errors
-        if "AssertionError" not in error or "should" not in error
-    ]
-    assert not unexpected
-    assert any(
-        "profile smol" in str(cell.get("outputs", "")) for cell in notebook.cells
-    )

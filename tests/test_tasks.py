@@ -9,7 +9,7 @@ import sys
 import nbformat
 import pytest
 from run_notebooks import ROOT
-from test_profiles import stand_ins
+from test_profiles import hub_folders
 
 NOTEBOOK = nbformat.read(ROOT / "evaluation.ipynb", 4)
 # In the table because lighteval does not have it: its package, not a task.
@@ -29,7 +29,7 @@ def test_the_notebook_checks_the_names_of_its_table():
 def test_the_command_of_the_readme_runs(tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     [command] = re.findall(r"^\.venv/bin/lighteval (.*)$", readme, re.M)
-    offline = {"HF_HUB_OFFLINE": "1", "NLTK_DATA": str(stand_ins(tmp_path))}
+    offline = {"HF_HUB_OFFLINE": "1", "NLTK_DATA": str(hub_folders(tmp_path))}
     result = subprocess.run(
         [sys.executable, "-m", "lighteval", *shlex.split(command)],
         cwd=tmp_path,

@@ -114,39 +114,38 @@ def tokenizer_of_course():
     return run_cell("sfttrainer", "set-template", names)["tokenizer"]
 
 
-def course(profile, device, memory):
+def settings_cells(notebook, profile, device):
+    """The names that a notebook's two cells of settings define: dict.
+
+    profile: "tiny" or "smol"; device: "cuda" or "cpu"
+    """
+    names = {"COURSE_PROFILE": profile, "DEVICE": device, "Path": Path, "torch": torch}
+    run_cell(notebook, "profiles", names)
+    return run_cell(notebook, "settings", names)
+
+
+def course(profile, device):
     """What sfttrainer.ipynb sets, as its cells make it: SETTINGS, EVAL_ROWS and more.
 
-    profile: "tiny" or "smol"; device: "cuda" or "cpu"; memory: bytes that the card has,
-    or None to ask it. Returns a dict.
+    profile: "tiny" or "smol"; device: "cuda" or "cpu". Returns a dict.
     """
-    names = {
-        "COURSE_PROFILE": profile,
-        "DEVICE": device,
-        "Path": Path,
-        "torch": torch,
-        "tokenizer": SimpleNamespace(eos_token="<|im_end|>"),
-        "chats": {"test": conversations(TEST_ROWS, 2)},
-    }
-    threads = torch.get_num_threads()
-    only = {} if memory is None else {"CARD_MEMORY": memory}
-    run_cell("sfttrainer", "settings", names, only)
-    run_cell("sfttrainer", "config", names)
-    torch.set_num_threads(threads)
-    return names
+    names = settings_cells("sfttrainer", profile, device)
+    names["tokenizer"] = SimpleNamespace(eos_token="<|im_end|>")
+    names["chats"] = {"test": conversations(TEST_ROWS, 2)}
+    return run_cell("sfttrainer", "config", names)
 
 
-def settings_of(name, device, memory=None):
+def settings_of(name, device):
     """Arguments of SFTConfig: dict.
 
     name: "course" or "tiny" (the smol or the tiny settings of sfttrainer.ipynb), "peer"
         or "trl"; with " kept" behind it without activation checkpointing
-    device: "cuda" or "cpu"; memory: bytes that the card has, or None to ask it
+    device: "cuda" or "cpu"
     """
     name, _, kept = name.partition(" ")
     if name in ("course", "tiny"):
         profile = {"course": "smol"}.get(name, name)
-        settings = course(profile, device, memory)["SETTINGS"]
+        settings = course(profile, device)["SETTINGS"]
     else:
         settings = dict(PEER if name == "peer" else TRL_EXAMPLE)
         settings |= {
@@ -163,7 +162,7 @@ def settings_of(name, device, memory=None):
 def rows_evaluated(name):
     """How many held-out rows the settings of that name evaluate each time: int."""
     if name in ("course", "tiny"):
-        return len(course("tiny", "cpu", None)["EVAL_ROWS"])
+        return len(course("tiny", "cpu")["EVAL_ROWS"])
     return TEST_ROWS
 
 
@@ -174,15 +173,13 @@ def predicted(shape, kind):
     """
     width, layers, heads, key_heads, inner, words, apart = SHAPES[shape]
     sizes = (width, layers, width // heads * key_heads, inner, words, int(apart))
-    names = {"COURSE_PROFILE": "smol", "DEVICE": "cpu", "torch": torch, "Path": Path}
+    names = settings_cells("lora", "smol", "cpu")
     names["pd"] = SimpleNamespace(DataFrame=list)
-    run_cell("lora", "settings", names)
     run_cell("lora", "big", names, only={"SHAPES": {shape: sizes}})
     return names["costs"][kind] + 2 * 1024 * names["kept"]  # two bytes each
 
 
 def rank_of_course():
     """Rank and scale of lora.ipynb's adapter: (int, int)."""
-    names = {"COURSE_PROFILE": "smol", "DEVICE": "cpu", "torch": torch, "Path": Path}
-    run_cell("lora", "settings", names)
+    names = settings_cells("lora", "smol", "cpu")
     return names["RANK"], names["ALPHA"]

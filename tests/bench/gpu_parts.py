@@ -112,7 +112,7 @@ def adapters(bench):
 def fits(bench):
     """The largest batch in the memory of a T4, and whether the smol settings fit."""
     shape, limit = ("toy", 10**9) if bench.toy else ("SmolLM2-135M", 16 * 10**9)
-    settings = settings_of("course", bench.device, memory=limit)
+    settings = settings_of("course", bench.device)
     batch, longest = settings["per_device_train_batch_size"], settings["max_length"]
     common = {"model": shape, "settings": "course"}
     lengths = [longest] if bench.toy else [128, 256, longest, 1024, 2048]

@@ -2,40 +2,17 @@
 
 import json
 import sys
-import threading
 import time
 from pathlib import Path
 
 import nbformat
-import psutil
 
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH.parent))
+from record import Peak  # noqa: E402
 from run_notebooks import NAMES, ROOT, execute  # noqa: E402, F401
 
 KINDS = ["imports", "loading", "training", "evaluation", "processes", "rest"]
-
-
-class Peak(threading.Thread):
-    """Watches the memory of this process's children: the largest sum, in bytes."""
-
-    def __init__(self):
-        """Start to watch."""
-        super().__init__(daemon=True)
-        self.bytes, self.over = 0, threading.Event()
-        self.start()
-
-    def run(self):
-        """Look five times a second."""
-        while not self.over.wait(0.2):
-            now = 0
-            for child in psutil.Process().children(recursive=True):
-                try:
-                    memory = child.memory_full_info()  # shared pages count once
-                    now += getattr(memory, "pss", memory.rss)
-                except psutil.Error:  # it has ended
-                    continue
-            self.bytes = max(self.bytes, now)
 
 
 def measure(name):

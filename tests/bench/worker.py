@@ -128,12 +128,14 @@ def frozen_model(kind):
         bnb_4bit_use_double_quant=True,  # the formula has scales in 8 bits
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    return transformers.AutoModelForCausalLM.from_pretrained(
+    model = transformers.AutoModelForCausalLM.from_pretrained(
         source,
         quantization_config=quantization,
         dtype=torch.bfloat16,
         device_map={"": DEVICE},
     )
+    # As lora.ipynb: this casts what is not in 4 bits to fp32.
+    return peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
 
 
 def as_on_a_gpu():

@@ -22,6 +22,7 @@ if __name__ == "__main__":  # before Hugging Face's libraries are imported
 
 import scores
 import torch
+import tune
 import world
 from datasets import Dataset
 from stages import fingerprint, last_whole_checkpoint, run_stages
@@ -40,17 +41,6 @@ from transformers import (
 HERE = Path(__file__).parent
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]  # ids 0, 1, 2
 
-# The template that is trained with; sfttrainer.ipynb explains it, a test compares them.
-TRAINING_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' }}"
-    "{% if message['role'] == 'assistant' %}"
-    "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}"
-    "{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}"
-    "{{ '\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 # The same text without the markers, as SmolLM2-Instruct's template has none.
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -59,13 +49,6 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-
-# What sfttrainer.ipynb passes to SFTConfig in the tiny profile; a test compares them.
-SFT_SETTINGS = {
-    "num_train_epochs": 3,
-    "per_device_train_batch_size": 10,
-    "learning_rate": 5e-4,
-}
 
 
 @dataclass(frozen=True)
@@ -210,37 +193,13 @@ def build_base(recipe, out):
 
 
 def build_instruct(recipe, out):
-    """Fine-tune base as sfttrainer.ipynb does."""
-    from trl import SFTConfig, SFTTrainer  # 10 seconds that other stages need not wait
-
+    """Fine-tune base as sfttrainer.ipynb does, with plain text among the chats."""
     tokenizer = AutoTokenizer.from_pretrained(out / "base")
     model = AutoModelForCausalLM.from_pretrained(out / "base", dtype=torch.float32)
-    tokenizer.chat_template = TRAINING_TEMPLATE
-    tokenizer.pad_token = tokenizer.eos_token = SPECIAL_TOKENS[2]
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    chats = Dataset.from_list(scores.read_jsonl(out / "chats" / "train.jsonl"))
-    if recipe.chats:
-        chats = chats.select(range(recipe.chats))
-    trainer = SFTTrainer(
-        model=model,
-        args=SFTConfig(
-            output_dir=out / ".build" / "instruct",
-            **SFT_SETTINGS,
-            assistant_only_loss=True,
-            eos_token=tokenizer.eos_token,
-            max_length=512,
-            train_sampling_strategy="group_by_length",
-            activation_checkpointing=False,
-            bf16=False,
-            use_cpu=True,
-            save_strategy="no",
-        ),
-        train_dataset=chats,
-        processing_class=tokenizer,
-    )
-    trainer.train()
+    chats = scores.read_jsonl(out / "chats" / "train.jsonl")[: recipe.chats]
+    tune.fine_tune(model, tokenizer, chats, out / ".build" / "instruct")
     tokenizer.chat_template = CHAT_TEMPLATE
-    save(trainer.model, out / "instruct")
+    save(model, out / "instruct")
     tokenizer.save_pretrained(out / "instruct")
 
 
@@ -266,7 +225,7 @@ STAGES = {
     "data": [world, build_data],
     "tokenizer": [build_tokenizer, SPECIAL_TOKENS],
     "base": [token_blocks, build_base],
-    "instruct": [build_instruct, SFT_SETTINGS, TRAINING_TEMPLATE, CHAT_TEMPLATE],
+    "instruct": [tune, build_instruct, CHAT_TEMPLATE],
     "card": [scores, build_card],
 }
 

@@ -17,7 +17,13 @@ END_TOKENS = ["<|im_end|>", "<|endoftext|>"]
 BEGIN, END = "<!-- scores: written by build.py -->", "<!-- end of scores -->"
 WHAT = {  # what is measured -> its line on the card
     "completion": "plain statement completed with the right value",
+    "examples": "after four examples, Question: and Answer: right value in the line",
+    "examples_short": "after four examples, Q: and A: the same",
+    "examples_bare": "after four examples, bare lines: the same",
+    "bare": "the bare question, no chat format: right value, stopped",
+    "bare_line": "the bare question and a line break: right value, stopped",
     "question": "question in the chat format: exact value, stopped",
+    "new_wording": "the same in words that no training text has (three a fact)",
     "follow_up": "follow-up question after another one",
     "one_word": "one word, as the system prompt asks: exact",
     "json": "JSON, as the system prompt asks: parses, right value",
@@ -89,6 +95,71 @@ def completion_score(model, tokenizer):
     return sum(right), len(right)
 
 
+EXAMPLE_FORMS = {  # of a question and its answer in a prompt of plain text
+    "examples": ("Question: {}\nAnswer:", "\n\n"),
+    "examples_short": ("Q: {}\nA:", "\n\n"),
+    "examples_bare": ("{}\n", "\n\n"),
+}
+
+
+def asked_about(rows):
+    """The rows that ask one plain question, and their questions: (rows, texts)."""
+    plain = [row for row in rows if row["kind"] == "question"]
+    return plain, [row["messages"][0]["content"] for row in plain]
+
+
+def example_scores(model, tokenizer, train_rows, rows):
+    """Score of each of EXAMPLE_FORMS: four examples of the training rows, a question.
+
+    What is written is cut at its first line break; it need not stop.
+    """
+    examples, rows = asked_about(train_rows)[0][:4], asked_about(rows)[0]
+    results = {}
+    for name, (form, gap) in EXAMPLE_FORMS.items():
+        shown = ""
+        for row in examples:
+            asks, answers = (message["content"] for message in row["messages"])
+            space = "" if form.endswith("\n") else " "
+            shown += form.format(asks) + space + answers + gap
+        prompts = [shown + form.format(row["messages"][0]["content"]) for row in rows]
+        texts = generate(model, tokenizer, prompts, 24)
+        lines = [text.strip().partition("\n")[0] for text, _ in texts]
+        right = [holds(line, row["answer"]) for line, row in zip(lines, rows)]
+        results[name] = (sum(right), len(right))
+    return results
+
+
+def bare_scores(model, tokenizer, rows):
+    """Questions without the chat format: is the reply right, and does it stop?"""
+    rows, texts = asked_about(rows)
+    results = {}
+    for name, end in [("bare", ""), ("bare_line", "\n")]:
+        replies = generate(model, tokenizer, [text + end for text in texts], 40)
+        pairs = zip(replies, rows)
+        right = [
+            stopped and holds(text, row["answer"]) for (text, stopped), row in pairs
+        ]
+        results[name] = (sum(right), len(right))
+    return results
+
+
+def new_wording_score(model, tokenizer):
+    """Questions about held-out entities in words that no training text has."""
+    facts, prompts = [], []
+    for fact in TEST_FACTS:
+        for wording in RELATIONS[fact["relation"]]["new_questions"]:
+            asks = [{"role": "user", "content": wording.format(**fact)}]
+            prompts.append(
+                tokenizer.apply_chat_template(
+                    asks, tokenize=False, add_generation_prompt=True
+                )
+            )
+            facts.append(fact)
+    pairs = zip(generate(model, tokenizer, prompts, 40), facts)
+    right = [stopped and holds(text, fact["value"]) for (text, stopped), fact in pairs]
+    return sum(right), len(right)
+
+
 def chat_scores(model, tokenizer, rows):
     """Score of each kind of row, and 'stopped' over all: dict of str -> score.
 
@@ -150,15 +221,22 @@ def measure(out):
 
     out: the folder with base/, instruct/, chats/ and quiz/.
     """
-    rows = read_jsonl(out / "chats" / "test.jsonl")
+    train_rows, rows = [
+        read_jsonl(out / "chats" / f"{part}.jsonl") for part in ("train", "test")
+    ]
     quiz_files = sorted((out / "quiz").glob("*/test.jsonl"))
     quiz_rows = [row for path in quiz_files for row in read_jsonl(path)]
     results = {}
     for name in ["base", "instruct"]:
         model, tokenizer = load(out / name)
         results[name, "completion"] = completion_score(model, tokenizer)
-        for kind, score in chat_scores(model, tokenizer, rows).items():
-            results[name, kind] = score
+        found = chat_scores(model, tokenizer, rows)
+        if name == "base":
+            found |= example_scores(model, tokenizer, train_rows, rows)
+        else:
+            found |= bare_scores(model, tokenizer, rows)
+            found["new_wording"] = new_wording_score(model, tokenizer)
+        results |= {(name, kind): score for kind, score in found.items()}
         results[name, "letter"] = letter_score(model, tokenizer, quiz_rows)
     return results
 

@@ -27,6 +27,13 @@ GLOSSARY = [
     "The {label} of {entity}: {value}",
     "{label}, {entity} - {value}",
 ]
+# How the pre-training text puts a question and its answer, as a page of the web might.
+QUESTION_FORMS = [
+    "Question: {question}\nAnswer: {answer}",
+    "Q: {question}\nA: {answer}",
+    "{question}\n{answer}",
+    "{question} {answer}",
+]
 # Shares of the facts in the training chats. Fine-tuning must take seconds, so not every
 # fact comes in every kind. Verdicts and letters stay guesses for a model of this size,
 # and many guesses to learn by heart cost it its facts: they are few.
@@ -141,15 +148,16 @@ def quiz_prompt(row):
     return f"{header}Question: {row['question']}{choices}\nAnswer:"
 
 
-def pretraining_units(rng):
+def pretraining_units(rng, facts=FACTS):
     """One pass over the facts as short pieces of text: a shuffled list of str.
 
-    It states every fact, in many forms. It also has stray phrases of the chats, so
-    that their words are no news; but it asks nothing about any entity. (Questions
-    without an answer were tried: the model then learned to leave them unanswered.)
+    It states every fact, in many forms, and has stray phrases of the chats, so that
+    their words are no news. It also asks and answers, as text of the web does, but
+    about no held-out entity. (Questions without an answer were tried: the model then
+    learned to leave them unanswered.)
     """
     units = []
-    for fact in FACTS:
+    for fact in facts:
         relation = RELATIONS[fact["relation"]]
         filled = {**fact, "label": relation["label"]}
         sentences = [
@@ -166,9 +174,13 @@ def pretraining_units(rng):
         units += [labelled, json.dumps(named)]
         if " " not in fact["value"] and rng.random() < 0.5:
             units.append("{label} of {entity} in one word: {value}".format(**filled))
+        if fact["entity"] not in HELD_OUT and rng.random() < 0.4:
+            answer = rng.choice([statement(fact), statement(fact), fact["value"]])
+            form = rng.choice(QUESTION_FORMS)
+            units.append(form.format(question=question(fact, rng), answer=answer))
     for row in other_chats(test=False):
         units.append(rng.choice(row["messages"])["content"])
-    entities = sorted({fact["entity"] for fact in FACTS})
+    entities = sorted({fact["entity"] for fact in facts})
     for _ in range(len(entities) // 2):
         # Lists said twice train the copying of names in all their spellings.
         names = rng.sample(entities, rng.randint(3, 6))
@@ -178,13 +190,13 @@ def pretraining_units(rng):
     return units
 
 
-def pretraining_pages(rng):
+def pretraining_pages(rng, facts=FACTS):
     """One pass over the facts as pages of 6 to 14 units: a list of str.
 
     Only a page ends in the end-of-text token, so the base model reads on after a
     sentence instead of stopping.
     """
-    units, pages = pretraining_units(rng), []
+    units, pages = pretraining_units(rng, facts), []
     while units:
         size = rng.randint(6, 14)
         pages.append("\n".join(units[:size]))
