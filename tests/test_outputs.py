@@ -59,6 +59,7 @@ def test_outputs_do_not_depend_on_the_processor(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_cell_can_run_twice_and_elsewhere(name, tmp_path):
     shutil.copytree(ROOT / "tests" / "tiny", tmp_path / "tests" / "tiny")
+    shutil.copy(ROOT / "tests" / "smollm2.json", tmp_path / "tests")
     folder = tmp_path / "somewhere" / "else"
     folder.mkdir(parents=True)
     notebook = nbformat.read(ROOT / f"{name}.ipynb", 4)

@@ -3,6 +3,7 @@
 import ast
 import filecmp
 import json
+import os
 import random
 import subprocess
 import sys
@@ -178,6 +179,36 @@ def test_card_says_what_the_committed_weights_score(measured):
 def test_models_are_good_enough_to_teach_with(measured, model, what, least, most):
     right, asked = measured[model, what]
     assert least <= right / asked <= most
+
+
+# Fine-tunes base with another seed, and counts right replies to the held-out questions.
+OTHER_SEED = """
+import json, pathlib, sys
+tiny, folder, seed = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+sys.path.insert(0, str(tiny))
+import scores, tune
+train, test = [
+    scores.read_jsonl(tiny / "chats" / f"{part}.jsonl") for part in ("train", "test")
+]
+model, tokenizer = scores.load(tiny / "base")
+tune.fine_tune(model, tokenizer, train, folder, seed)
+found = scores.chat_scores(model.eval(), tokenizer, test)
+found |= scores.bare_scores(model, tokenizer, test)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_only_the_chat_format_brings_answers_with_other_seeds(seed, tmp_path):
+    command = [sys.executable, "-c", OTHER_SEED, TINY, tmp_path, str(seed)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}  # the trainer would look there
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr[-2000:]
+    found = json.loads(run.stdout.splitlines()[-1])
+    shares = {name: right / asked for name, (right, asked) in found.items()}
+    assert shares["question"] >= 0.80 and shares["stopped"] >= 0.98
+    assert max(shares["bare"], shares["bare_line"]) <= 0.30
 
 
 def test_the_form_of_an_example_matters_little(measured):
