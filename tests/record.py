@@ -33,8 +33,8 @@ class Peak(threading.Thread):
         self.start()
 
     def run(self):
-        """Look once a second."""
-        while not self.over.wait(1):
+        """Look every three seconds: adding up the pages of 10 GB takes a while."""
+        while not self.over.wait(3):
             now = 0
             for child in psutil.Process().children(recursive=True):
                 try:
