@@ -15,7 +15,6 @@ from test_notebooks import NOTEBOOKS
 from test_text import holds, numbers, outputs
 
 RECORD = record.read()["cpu"]
-RECORDED = [name for name in NAMES if name in RECORD["notebooks"]]
 # What a slow test runs on the real weights: the last cell (None for all), cells of
 # which it runs only the imports, and (what is counted in that kernel, the least and the
 # most it may be).
@@ -62,7 +61,7 @@ def test_claims_are_told_apart():
     assert min(len(claims_of(name)) for name in NAMES) >= 8
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_record_has_the_claims_of_the_notebook(name):
     said = "run tests/run_notebooks.py --profile smol --record"
     kept = {
@@ -73,7 +72,7 @@ def test_the_record_has_the_claims_of_the_notebook(name):
         assert str(kept[text]["section"]) == section, f"{cell} is in section {section}"
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", NAMES)
 def test_where_the_real_model_differs_the_text_says_so(name):
     said = sections_about_the_real_model(name)
     shown = {}
@@ -95,7 +94,7 @@ def test_most_claims_hold_on_both_models():
     assert sum(row["holds"] for row in rows) >= 0.85 * len(rows)
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", NAMES)
 def test_time_and_memory_of_the_real_model_are_those_of_the_record(name):
     cost = RECORD["notebooks"][name]
     minutes, gigabytes = f"{cost['minutes']:.0f}", f"{cost['gigabytes']:.0f}"
@@ -146,6 +145,5 @@ def test_the_real_model_does_what_was_recorded(name, weights, monkeypatch):
     counted = ast.literal_eval(notebook.cells[-1].outputs[0].text)
     for share, (marks, least, most) in zip(counted, measured):
         assert least <= share <= most, f"{marks}: {share:.0%}"
-    if name in RECORDED:
-        recorded = {text: RECORD["claims"][text]["holds"] for text in found}
-        assert {text: row["holds"] for text, row in found.items()} == recorded
+    recorded = {text: RECORD["claims"][text]["holds"] for text in found}
+    assert {text: row["holds"] for text, row in found.items()} == recorded
