@@ -22,6 +22,7 @@ from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ["chat_templates", "sfttrainer", "lora", "evaluation"]
+KEPT = ("tags", "cellView", "jupyter")  # the last two fold a cell, on Colab and here
 METADATA = {
     "kernelspec": {
         "name": "python3",
@@ -44,7 +45,7 @@ def execute(notebook, folder, on_cell=None, **options):
     notebook.metadata = METADATA
     for cell in notebook.cells:
         cell.metadata = {
-            key: cell.metadata[key] for key in cell.metadata if key == "tags"
+            key: cell.metadata[key] for key in KEPT if key in cell.metadata
         }
     client = NotebookClient(
         notebook,
