@@ -37,15 +37,15 @@ def needed(colab):
 
 
 def install(versions):
-    """Install packages into this environment; raises CalledProcessError."""
+    """Install packages into this environment: True if that went well."""
     say = "Installing takes one to three minutes; red lines about others are harmless."
     print(say, file=sys.stderr, flush=True)
     pip = [sys.executable, "-m", "pip"]
     # Colab's torchao is too old for PEFT, which fails where it finds it.
     steps = [["uninstall", "--quiet", "--yes", "torchao"], ["install", "--quiet"]]
     steps[1] += [f"{name}=={version}" for name, version in versions.items()]
-    for step in steps:
-        subprocess.run([*pip, *step], stdout=sys.stderr, check=True)
+    runs = [subprocess.run([*pip, *step], stdout=sys.stderr) for step in steps]
+    return not any(run.returncode for run in runs)
 
 
 def wrong_version(versions):
@@ -128,8 +128,8 @@ def main():
     wrong = None
     if profile not in ("tiny", "smol"):
         wrong = f"COURSE_PROFILE is {profile!r}, which is no profile: tiny or smol?"
-    elif arguments.colab:
-        install(versions)
+    elif arguments.colab and not install(versions):
+        wrong = "the packages cannot be installed: pip says why above."
     wrong = wrong or wrong_version(versions)
     wrong = wrong or broken_file([TINY / "base", TINY / "instruct"])
     if profile == "smol":
