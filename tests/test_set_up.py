@@ -11,7 +11,6 @@ import pytest
 from run_notebooks import NAMES, ROOT
 from set_address import address_in, set_address
 from test_outputs import copy_of_the_repository
-from test_smollm2 import weights  # noqa: F401
 
 ADDRESS = "somebody/course"
 # Executes a notebook's first section as Colab would: google.colab is there, and nothing
@@ -31,7 +30,7 @@ print(*(o.text for c in notebook.cells for o in c.get("outputs", []) if "text" i
 
 
 def addresses(folder):
-    """The addresses in a folder's notebooks, a set, and the number of README's badges."""
+    """The addresses in a folder's notebooks, a set, and how many badges README has."""
     notebooks = [nbformat.read(folder / f"{name}.ipynb", 4) for name in NAMES]
     readme = (folder / "README.md").read_text(encoding="utf-8")
     return {*map(address_in, notebooks)}, readme.count("Open in Colab")
