@@ -42,7 +42,8 @@ def set_address(address, root=ROOT):
         line = f'ADDRESS = "https://github.com/{address}"  # of the course'
         cells["course"].source = LINE.sub(line, cells["course"].source)
         title = BADGE.sub("", cells["title"].source)
-        cells["title"].source = f"{badge(address, name)}\n\n{title}"
+        heading, rest = title.split("\n\n", 1)
+        cells["title"].source = f"{heading}\n\n{badge(address, name)}\n\n{rest}"
         write(notebook, path)
         row = f"| [{name}.ipynb]({name}.ipynb)"
         readme = readme.replace(row, f"{row} {badge(address, name)}")
