@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from run_notebooks import NAMES, ROOT
 from set_up import REQUIREMENTS, pins
-from sync import copies
+from sync import attachments, copies
 
 NOTEBOOKS = {name: nbformat.read(ROOT / f"{name}.ipynb", 4) for name in NAMES}
 # Cells whose output nbval does not compare: a time or a size, nothing else.
@@ -33,6 +33,16 @@ def test_shared_cells_are_equal():
         different = len({cell.source for cell in cells.values()}) > 1
         assert not different, f"{tag} differs between {[*cells]}: run tests/sync.py"
         assert len(cells) > 1, f"{tag} is only in {[*cells]}: no need to share"
+
+
+def test_diagrams_are_those_of_the_files():
+    shown = set()
+    for name in NAMES:
+        for cell in NOTEBOOKS[name].cells:
+            wanted = attachments(cell)
+            assert cell.get("attachments", {}) == wanted, "run tests/sync.py"
+            shown |= set(wanted)
+    assert shown == {path.name for path in (ROOT / "tests" / "diagrams").iterdir()}
 
 
 @pytest.mark.parametrize("name", NAMES)
