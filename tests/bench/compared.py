@@ -110,7 +110,7 @@ def tokenizer_of_course():
 
     tokenizer = AutoTokenizer.from_pretrained(ROOT / "tests" / "tiny" / "base")
     model = SimpleNamespace(generation_config=SimpleNamespace())
-    names = {"tokenizer": tokenizer, "model": model}
+    names = {"tokenizer": tokenizer, "base_model": model}
     run_cell("sfttrainer", "template-for-training", names)
     return run_cell("sfttrainer", "set-template", names)["tokenizer"]
 
