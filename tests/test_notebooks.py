@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -59,6 +60,28 @@ def test_setup_is_short_folded_and_everywhere(name):
     shared = set().union(*map(tags, code_cells(name)))
     needed = {"shared-questions", "shared-claim", "shared-recap"}
     assert needed <= shared, f"{name} lacks {needed - shared}"
+
+
+def settings(name, profile):
+    """The names that a notebook's cell of settings binds: dict."""
+    [cell] = [cell for cell in code_cells(name) if cell.id == "settings"]
+    names = {"COURSE_PROFILE": profile, "DEVICE": "cpu", "Path": Path}
+    exec(cell.source, names)
+    return names
+
+
+@pytest.mark.parametrize("profile", ["tiny", "smol"])
+def test_evaluation_trains_as_the_lessons_do(profile):
+    sft, lora, evaluation = (settings(name, profile) for name in NAMES[1:])
+    for ours, epochs, lesson, rate in [
+        ("SFT", sft["EPOCHS"], sft, sft["LEARNING_RATE"]),
+        ("LORA", 1, lora, lora["RATES"]["LoRA"][0]),
+    ]:
+        theirs = {"epochs": epochs, "batch_size": lesson["BATCH_SIZE"], "rate": rate}
+        assert evaluation[ours] == theirs
+    assert evaluation["LORA_ROWS"] == lora["ROWS"]
+    scaled = {"r": lora["RANK"], "lora_alpha": lora["ALPHA"]}
+    assert evaluation["ADAPTER"] == {**scaled, "target_modules": "all-linear"}
 
 
 def test_what_is_pinned_is_installed():
