@@ -7,6 +7,8 @@ there. The attempts at a notebook's exercises run behind its cells, in its kerne
 
 import os
 import runpy
+import subprocess
+import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -14,7 +16,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from exercises import attempts
+from filelock import FileLock
 from nbval.plugin import IPyNbCell
+from real_weights import WEIGHTS
 
 TESTS = Path(__file__).parent
 _scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -33,6 +37,17 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ.pop("HF_HUB_OFFLINE", None)  # the notebooks must see to this themselves
 runpy.run_path(str(TESTS / "guard" / "sitecustomize.py"))  # for pytest itself
 os.environ["REFUSE_DEPRECATED"] = "1"  # from here on, for kernels
+
+
+@pytest.fixture(scope="session")
+def weights():
+    """The folder with the real weights, made if it is missing (from the registry)."""
+    allowed = {key: os.environ[key] for key in os.environ if key != "PYTHONPATH"}
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    with FileLock(WEIGHTS / "lock"):  # two tests may want it at once
+        script = TESTS / "real_weights.py"
+        subprocess.run([sys.executable, script], env=allowed, check=True)
+    return WEIGHTS
 
 
 def pytest_collection_modifyitems(items):

@@ -1,5 +1,6 @@
 """Turn pytest's JUnit file into the text of an issue: which cell changed, and how.
 
+    python tests/report_changes.py --installed  # requirements.txt: what is here now
     pytest --junitxml=report.xml
     python tests/report_changes.py report.xml tested.txt > issue.md
 
@@ -7,19 +8,30 @@ tested.txt is requirements.txt as it was before the pins moved. Prints nothing i
 nothing failed but the cell that prints the versions.
 """
 
+import importlib.metadata
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import nbformat
-from move_pins import REQUIREMENTS, pins
 from run_notebooks import NAMES, ROOT
+from set_up import PIN, REQUIREMENTS, pins
 
 LONGEST = 2500  # characters shown of the first failure in a file
 SHORT = 700  # of the later ones, which are often its consequences
 MOST = 60_000  # of all; GitHub takes 65,536
 COLOURS = re.compile(r"(\x1b|#x1B)\[[\d;]*m")
+
+
+def take_installed(text):
+    """A requirements file with the versions that are installed here: str."""
+
+    def installed(match):
+        version = importlib.metadata.version(match[1]).partition("+")[0]
+        return f"{match[1]}=={version} ".ljust(len(match[0]))  # keep the column
+
+    return PIN.sub(installed, text)
 
 
 def moved_pins(tested):
@@ -50,7 +62,7 @@ def failures(report):
             if number := re.fullmatch(r"Cell (\d+)", case.get("name")):
                 name = next(n for n in NAMES if n in case.get("classname"))
                 cell = cells[name][int(number[1])]
-                if cell == "versions":
+                if cell == "profile":
                     continue
                 title = f"{name}.ipynb, cell `{cell}`"
             said = COLOURS.sub("", failed.text or "").strip()
@@ -59,7 +71,11 @@ def failures(report):
 
 
 def main():
-    """Print the issue, or nothing."""
+    """Print the issue, or nothing; or move the pins to what is installed."""
+    if sys.argv[1] == "--installed":
+        text = take_installed(REQUIREMENTS.read_text(encoding="utf-8"))
+        REQUIREMENTS.write_text(text, encoding="utf-8")
+        return
     found = failures(sys.argv[1])
     if not found:
         return

@@ -22,6 +22,8 @@ from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ["chat_templates", "sfttrainer", "lora", "evaluation"]
+# What a cell keeps: two keys fold it, on Colab and here; alt describes its figure.
+KEPT = ("tags", "cellView", "jupyter", "alt")
 METADATA = {
     "kernelspec": {
         "name": "python3",
@@ -44,7 +46,7 @@ def execute(notebook, folder, on_cell=None, **options):
     notebook.metadata = METADATA
     for cell in notebook.cells:
         cell.metadata = {
-            key: cell.metadata[key] for key in cell.metadata if key == "tags"
+            key: cell.metadata[key] for key in KEPT if key in cell.metadata
         }
     client = NotebookClient(
         notebook,
@@ -62,6 +64,8 @@ def execute(notebook, folder, on_cell=None, **options):
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             output.pop("transient", None)
+            if "alt" in cell.metadata and "image/png" in output.get("data", {}):
+                output.metadata["image/png"] = {"alt": cell.metadata["alt"]}
 
 
 def write(notebook, path):

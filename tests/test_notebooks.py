@@ -1,23 +1,20 @@
 """The cells: copies that must be equal, pins, and outputs that nbval compares."""
 
-import ast
 import importlib.metadata
 import re
-from collections import defaultdict
+from pathlib import Path
 
 import nbformat
 import pytest
-from move_pins import REQUIREMENTS, pins
 from run_notebooks import NAMES, ROOT
+from set_up import REQUIREMENTS, pins
+from sync import attachments, copies
 
 NOTEBOOKS = {name: nbformat.read(ROOT / f"{name}.ipynb", 4) for name in NAMES}
 # Cells whose output nbval does not compare: a time or a size, nothing else.
 NOT_COMPARED = set()
 NBVAL_TAGS = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
-# Not in the install cell: Colab keeps its own, or a notebook does not need it.
-NOT_ON_COLAB = {"torch", "pandas", "scipy", "matplotlib", "tensorboard"}
-NOT_ON_COLAB |= {"scikit-learn", "jupyter", "pytest", "nbval", "pytest-xdist"}
-NOT_ON_COLAB |= {"ruff", "codespell", "zizmor", "check-jsonschema"}
+FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
 def code_cells(name):
@@ -31,38 +28,60 @@ def tags(cell):
 
 
 def test_shared_cells_are_equal():
-    sources, places = defaultdict(set), defaultdict(list)
+    places = copies(NOTEBOOKS)
+    assert {"shared-course", "shared-profile", "shared-recap"} <= set(places)
+    for tag, cells in places.items():
+        different = len({cell.source for cell in cells.values()}) > 1
+        assert not different, f"{tag} differs between {[*cells]}: run tests/sync.py"
+        assert len(cells) > 1, f"{tag} is only in {[*cells]}: no need to share"
+
+
+def test_diagrams_are_those_of_the_files():
+    shown = set()
     for name in NAMES:
-        for cell in code_cells(name):
-            for tag in tags(cell):
-                if tag.startswith("shared-") or tag == "parameters":
-                    sources[tag].add(cell.source)
-                    places[tag].append(name)
-    assert {"shared-install", "shared-profile", "parameters"} <= set(sources)
-    for tag, texts in sources.items():
-        assert len(texts) == 1, f"{tag} differs between {places[tag]}"
-        assert len(places[tag]) > 1, f"{tag} is only in {places[tag]}: no need to share"
+        for cell in NOTEBOOKS[name].cells:
+            wanted = attachments(cell)
+            assert cell.get("attachments", {}) == wanted, "run tests/sync.py"
+            shown |= set(wanted)
+    assert shown == {path.name for path in (ROOT / "tests" / "diagrams").iterdir()}
 
 
-def test_setup_cells_are_in_every_notebook():
-    for name in NAMES:
-        found = set().union(*map(tags, code_cells(name)))
-        needed = {"shared-install", "shared-versions", "parameters", "shared-profile"}
-        needed |= {"shared-models", "shared-claim", "shared-recap"}
-        assert needed <= found, f"{name} lacks {needed - found}"
+@pytest.mark.parametrize("name", NAMES)
+def test_setup_is_short_folded_and_everywhere(name):
+    cells = NOTEBOOKS[name].cells
+    first = next(at for at, cell in enumerate(cells) if cell.id == "s1")
+    setup = [cell for cell in cells[:first] if cell.cell_type == "code"]
+    assert [cell.id for cell in setup] == ["course", "profile", "models"]
+    lines = [line for cell in setup for line in cell.source.splitlines() if line]
+    assert len(lines) <= 45, f"{len(lines)} lines before the first section"
+    for cell in setup:
+        folded = {key: cell.metadata.get(key) for key in FORM} == FORM
+        assert folded and cell.source.startswith("# @title "), f"{cell.id}: not folded"
+    shared = set().union(*map(tags, code_cells(name)))
+    needed = {"shared-questions", "shared-claim", "shared-recap"}
+    assert needed <= shared, f"{name} lacks {needed - shared}"
 
 
-def test_install_cell_has_the_pins_of_requirements():
-    versions = pins(REQUIREMENTS.read_text(encoding="utf-8"))
-    cell = next(c for c in code_cells(NAMES[0]) if "shared-install" in tags(c))
-    assignments = [
-        n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Assign)
-    ]
-    targets = {ast.unparse(node.targets[0]): node.value for node in assignments}
-    wanted = {name: versions[name] for name in versions.keys() - NOT_ON_COLAB}
-    said = "run tests/move_pins.py"
-    assert ast.literal_eval(targets["PINS"]) == wanted, said
-    assert ast.literal_eval(targets["PINS['torch']"]) == versions["torch"], said
+def settings(name, profile):
+    """The names that a notebook's cell of settings binds: dict."""
+    [cell] = [cell for cell in code_cells(name) if cell.id == "settings"]
+    names = {"COURSE_PROFILE": profile, "DEVICE": "cpu", "Path": Path}
+    exec(cell.source, names)
+    return names
+
+
+@pytest.mark.parametrize("profile", ["tiny", "smol"])
+def test_evaluation_trains_as_the_lessons_do(profile):
+    sft, lora, evaluation = (settings(name, profile) for name in NAMES[1:])
+    for ours, epochs, lesson, rate in [
+        ("SFT", sft["EPOCHS"], sft, sft["LEARNING_RATE"]),
+        ("LORA", 1, lora, lora["RATES"]["LoRA"][0]),
+    ]:
+        theirs = {"epochs": epochs, "batch_size": lesson["BATCH_SIZE"], "rate": rate}
+        assert evaluation[ours] == theirs
+    assert evaluation["LORA_ROWS"] == lora["ROWS"]
+    scaled = {"r": lora["RANK"], "lora_alpha": lora["ALPHA"]}
+    assert evaluation["ADAPTER"] == {**scaled, "target_modules": "all-linear"}
 
 
 def test_what_is_pinned_is_installed():

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from run_notebooks import NAMES, ROOT, execute
+from test_profiles import copy_of_the_course
 
 # Kernels of libraries without AVX, as on a processor of 15 years ago, on one thread.
 OLD_PROCESSOR = {
@@ -58,8 +59,7 @@ def test_outputs_do_not_depend_on_the_processor(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_cell_can_run_twice_and_elsewhere(name, tmp_path):
-    shutil.copytree(ROOT / "tests" / "tiny", tmp_path / "tests" / "tiny")
-    shutil.copy(ROOT / "tests" / "smollm2.json", tmp_path / "tests")
+    copy_of_the_course(tmp_path)
     folder = tmp_path / "somewhere" / "else"
     folder.mkdir(parents=True)
     notebook = nbformat.read(ROOT / f"{name}.ipynb", 4)

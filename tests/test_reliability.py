@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 from run_notebooks import ROOT, execute, write
-from test_profiles import TINY, setup_cells
+from test_profiles import TINY, copy_of_the_course, setup_cells
 
 SAID = "keep the whole tests/tiny/"
 BASE, TEST = "base/model.safetensors", "chats/test.jsonl"
@@ -25,11 +25,11 @@ FAULTS = {
 
 
 def test_each_fault_ends_in_one_line(tmp_path):
-    tiny = tmp_path / "tests" / "tiny"
-    shutil.copytree(TINY, tiny)
+    tiny = copy_of_the_course(tmp_path)
     notebook = setup_cells()
     first = len(notebook.cells)
-    notebook.cells += [copy.deepcopy(notebook.cells[-1]) for _ in FAULTS]
+    [check] = [cell for cell in notebook.cells if cell.id == "profile"]
+    notebook.cells += [copy.deepcopy(check) for _ in FAULTS]
 
     def damage(at):
         """Before the cell of a fault: mend the last one, and do this one."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from run_notebooks import NAMES, ROOT
-from test_notebooks import NOTEBOOKS
+from test_notebooks import NOTEBOOKS, code_cells
 
 # Figures of others, which no run of ours shows: on the benchmarks, from their papers;
 # and a convention on agreement.
@@ -120,7 +120,10 @@ def texts():
 
 
 def anchors(file):
-    """The anchors of a Markdown file's headings, as GitHub makes them: set of str."""
+    """The anchors of a file's headings, as GitHub or Jupyter make them: set of str."""
+    if file.stem in NAMES:
+        titles = re.findall(r"^#+ (.+)$", prose(file.stem), re.M)
+        return {title.replace("`", "").replace(" ", "-") for title in titles}
     titles = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
 
@@ -132,8 +135,8 @@ def test_links_lead_somewhere(where):
     for image, words, target in re.findall(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", text):
         assert words.strip(), f"{where}: nothing says what {target} is"
         assert not (image and len(words) < 40), f"{where}: describe what {target} shows"
-        if re.match(r"https://[\w.-]+\.\w+(/|$)", target):
-            continue  # the weekly run follows these
+        if re.match(r"https://[\w.-]+\.\w+(/|$)|attachment:", target):
+            continue  # the weekly run follows these; test_notebooks.py has diagrams
         path, _, anchor = target.partition("#")
         file = here.parent / path if path else here
         assert file.exists(), f"{where}: no file {target}"
@@ -151,6 +154,27 @@ def test_figures_have_text_beside_them(name):
         explained = following and following.source.startswith("**What you just saw.**")
         assert said or explained, f"{name}, {cell.id}: a figure without words"
         assert "xlabel" in cell.source, f"{name}, {cell.id}: what are its axes?"
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                alt = output.metadata.get("image/png", {}).get("alt", "")
+                assert len(alt) > 80, f"{name}, {cell.id}: no alternative text"
+
+
+def contrast(colour):
+    """How far "#RRGGBB" stands out from white: 1 to 21, as WCAG 2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in parts
+    )
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+
+
+def test_colours_stand_out_from_white():
+    code = "\n".join(cell.source for name in NAMES for cell in code_cells(name))
+    colours = set(re.findall(r"#[0-9A-Fa-f]{6}\b", code))
+    assert len(colours) > 3
+    assert not {each for each in colours if contrast(each) < 3}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -123,22 +123,22 @@ def test_small_build_runs_twice_to_the_same_bytes(tmp_path):
 def test_instruct_is_trained_as_sfttrainer_teaches():
     cells = sfttrainer_cells()
     names = {
-        "num_train_epochs": "EPOCHS",
         "per_device_train_batch_size": "BATCH_SIZE",
         "learning_rate": "LEARNING_RATE",
     }
     profile = next(
-        n for n in ast.parse(cells["profiles"]).body if isinstance(n, ast.If)
+        n for n in ast.parse(cells["settings"]).body if isinstance(n, ast.If)
     )
     tiny = {
         ast.unparse(n.targets[0]): ast.literal_eval(n.value)
         for n in profile.body
         if isinstance(n, ast.Assign)
     }
-    assert {name: tiny[names[name]] for name in tune.SFT_SETTINGS} == tune.SFT_SETTINGS
+    instruct = {name: tune.SFT_SETTINGS[name] for name in names}
+    assert {name: tiny[names[name]] for name in names} == instruct
     template = next(
         n
-        for n in ast.walk(ast.parse(cells["set-template"]))
+        for n in ast.walk(ast.parse(cells["template-for-training"]))
         if isinstance(n, ast.Assign)
         and ast.unparse(n.targets[0]) == "TRAINING_TEMPLATE"
     )

@@ -110,17 +110,17 @@ def tokenizer_of_course():
 
     tokenizer = AutoTokenizer.from_pretrained(ROOT / "tests" / "tiny" / "base")
     model = SimpleNamespace(generation_config=SimpleNamespace())
-    names = {"tokenizer": tokenizer, "model": model}
+    names = {"tokenizer": tokenizer, "base_model": model}
+    run_cell("sfttrainer", "template-for-training", names)
     return run_cell("sfttrainer", "set-template", names)["tokenizer"]
 
 
 def settings_cells(notebook, profile, device):
-    """The names that a notebook's two cells of settings define: dict.
+    """The names that a notebook's cell of settings defines: dict.
 
     profile: "tiny" or "smol"; device: "cuda" or "cpu"
     """
     names = {"COURSE_PROFILE": profile, "DEVICE": device, "Path": Path, "torch": torch}
-    run_cell(notebook, "profiles", names)
     return run_cell(notebook, "settings", names)
 
 
