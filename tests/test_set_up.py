@@ -15,18 +15,23 @@ from test_outputs import copy_of_the_repository
 ADDRESS = "somebody/course"
 # Executes a notebook's first section as Colab would: google.colab is there, and nothing
 # of the course is.
-IMITATION = """
+IMITATION = '''
+import sys
+
 import nbformat
 from nbclient import NotebookClient
 
 notebook = nbformat.read(sys.argv[1], 4)
 end = [cell.id for cell in notebook.cells].index("s2")
 notebook.cells = notebook.cells[:end]
-stub = "import sys, types; sys.modules['google.colab'] = types.ModuleType('stub')"
+stub = """import importlib.machinery, importlib.util, sys
+spec = importlib.machinery.ModuleSpec("google.colab", None)
+sys.modules["google.colab"] = importlib.util.module_from_spec(spec)
+"""
 notebook.cells.insert(0, nbformat.v4.new_code_cell(stub))
 NotebookClient(notebook, timeout=900, kernel_name="python3").execute()
 print(*(o.text for c in notebook.cells for o in c.get("outputs", []) if "text" in o))
-"""
+'''
 
 
 def addresses(folder):
