@@ -13,8 +13,8 @@ from set_address import address_in, set_address
 from test_outputs import copy_of_the_repository
 
 ADDRESS = "somebody/course"
-# Executes the beginning of a notebook as Colab would: google.colab is there, and nothing
-# of the course is.
+# Executes the beginning of a notebook as Colab would: google.colab is there, nothing of
+# the course is.
 IMITATION = '''
 import sys
 
