@@ -106,7 +106,7 @@ def unreachable():
 def cost(profile):
     """What a lesson takes in a profile, and where its weights are from: str."""
     if profile == "tiny":
-        return "tiny: one to two minutes a lesson, 2 GB of memory, no network"
+        return "tiny: less than two minutes a lesson, at most 2 GB, no network"
     record = json.loads((ROOT / "tests" / "smollm2.json").read_text(encoding="utf-8"))
     lines = ["smol: 0.6 GB to download; on two cores without a GPU"]
     for name, took in record["cpu"]["notebooks"].items():
