@@ -9,8 +9,7 @@ from run_notebooks import NAMES, ROOT
 from test_notebooks import NOTEBOOKS
 from test_text import FACTS, holds, numbers, outputs
 
-# Versions and sizes, no results of the notebooks; a benchmark is nothing to test.
-HOW_TO = {"Run it", "For maintainers", "Speed and cost"}
+HOW_TO = {"Run it", "License"}  # versions, no results of the notebooks
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REAL = "\n".join(row["shown"] for row in record.read()["cpu"]["claims"].values())
 PRINTED = {name: "\n".join(map(outputs, NOTEBOOKS[name].cells)) for name in NAMES}
@@ -74,7 +73,7 @@ def test_ci_runs_the_command_of_the_readme():
     assert "pytest" in ci and any("-r requirements.txt" in line for line in ci)
 
 
-def test_every_file_of_the_table_is_there():
-    table = README.partition("## For maintainers")[2]
+def test_every_file_that_contributing_names_is_there():
+    table = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for path in re.findall(r"`((?:tests|\.github|\.ci)/[\w./]+)`", table):
         assert (ROOT / path).exists(), path

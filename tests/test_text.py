@@ -112,7 +112,8 @@ def test_sections_that_the_text_names_are_there(name):
 
 def texts():
     """Every text with links: dict of where -> Markdown."""
-    found = {"README.md": (ROOT / "README.md").read_text(encoding="utf-8")}
+    pages = ("README.md", ".github/CONTRIBUTING.md")
+    found = {page: (ROOT / page).read_text(encoding="utf-8") for page in pages}
     for name in NAMES:
         for cell in markdown(name):
             found[f"{name}.ipynb, {cell.id}"] = cell.source
