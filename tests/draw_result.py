@@ -10,7 +10,7 @@ import re
 
 import matplotlib
 import nbformat
-from run_notebooks import ROOT
+from course import ROOT
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt

@@ -15,8 +15,8 @@ import threading
 
 import nbformat
 import psutil
+from course import ROOT
 from real_weights import WEIGHTS
-from run_notebooks import ROOT
 
 FILE = ROOT / "tests" / "smollm2.json"
 PACKAGES = ["torch", "transformers", "trl", "peft", "lighteval", "bitsandbytes"]

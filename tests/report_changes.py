@@ -15,7 +15,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import nbformat
-from run_notebooks import NAMES, ROOT
+from course import NAMES, ROOT
 from set_up import PIN, REQUIREMENTS, pins
 
 LONGEST = 2500  # characters shown of the first failure in a file

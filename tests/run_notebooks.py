@@ -17,71 +17,13 @@ import time
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
+import record
+from course import NAMES, ROOT, execute, write
 from nbclient.exceptions import CellExecutionError
-
-ROOT = Path(__file__).resolve().parent.parent
-NAMES = ["chat_templates", "sfttrainer", "lora", "evaluation"]
-# What a cell keeps: two keys fold it, on Colab and here; alt describes its figure.
-KEPT = ("tags", "cellView", "jupyter", "alt")
-METADATA = {
-    "kernelspec": {
-        "name": "python3",
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-    },
-    "language_info": {"name": "python"},  # its version differs between machines
-}
-
-
-def execute(notebook, folder, on_cell=None, **options):
-    """Run all cells of a notebook in place, in a new kernel.
-
-    notebook: NotebookNode, changed in place; its metadata is made the same everywhere
-    folder: the working directory of the kernel
-    on_cell: called with the index of each code cell before it runs
-    options: more arguments of nbclient.NotebookClient, such as allow_errors
-    Raises CellExecutionError where a cell fails.
-    """
-    notebook.metadata = METADATA
-    for cell in notebook.cells:
-        cell.metadata = {
-            key: cell.metadata[key] for key in KEPT if key in cell.metadata
-        }
-    client = NotebookClient(
-        notebook,
-        timeout=1800,
-        kernel_name="python3",
-        record_timing=False,
-        store_widget_state=False,
-        coalesce_streams=True,
-        extra_arguments=["--log-level=40"],  # no remarks of the kernel on the terminal
-        resources={"metadata": {"path": str(folder)}},
-        on_cell_execute=lambda cell, cell_index: on_cell and on_cell(cell_index),
-        **options,
-    )
-    client.execute()
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            output.pop("transient", None)
-            if "alt" in cell.metadata and "image/png" in output.get("data", {}):
-                output.metadata["image/png"] = {"alt": cell.metadata["alt"]}
-
-
-def write(notebook, path):
-    """Write a notebook whole or not at all; raises OSError, such as for a full disk."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        nbformat.write(notebook, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def run(name, arguments):
     """Execute one notebook, show its progress, write it: True if that went well."""
-    import record  # it imports this module
-
     notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
     target = ROOT / "outputs" / arguments.profile / f"{name}.ipynb"
     if arguments.in_place:

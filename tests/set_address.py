@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from run_notebooks import NAMES, ROOT, write
+from course import NAMES, ROOT, write
 
 LINE = re.compile(r"^ADDRESS = .*$", re.M)
 BADGE = re.compile(r" ?\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)(\n\n)?")

@@ -12,7 +12,7 @@ import re
 import sys
 
 import nbformat
-from run_notebooks import NAMES, ROOT, write
+from course import NAMES, ROOT, write
 
 
 def copies(notebooks):

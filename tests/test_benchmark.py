@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from run_notebooks import ROOT
+from course import ROOT
 
 TABLE = re.compile(r"\*\*(.+)\*\*\n\n\| (.+) \|\n\|[-|]+\|\n((?:\|.+\|\n)+)")
 OTHERS = ["notebooks", "lesson", "same_time", "growth", "processes"]

@@ -1,13 +1,14 @@
 """Exercises can be attempted, solved and failed; conftest.py runs the attempts."""
 
 import pytest
+from course import NAMES, notebooks
 from exercises import WRONG, exercises
-from run_notebooks import NAMES
-from test_notebooks import NOTEBOOKS
 
 
 def test_every_exercise_has_wrong_answers():
-    found = {f"{name}.{each}" for name in NAMES for each in exercises(NOTEBOOKS[name])}
+    found = {
+        f"{name}.{each}" for name in NAMES for each in exercises(notebooks()[name])
+    }
     listed = {f"{name}.{each}" for name in WRONG for each in WRONG[name]}
     assert not found - listed, f"no table in wrong_answers.toml for {found - listed}"
     assert not listed - found, f"no notebook has the exercises {listed - found}"
@@ -22,9 +23,9 @@ def test_every_exercise_has_wrong_answers():
 def test_run_all_goes_on_past_an_untouched_stub(name):
     checks = [
         cell
-        for cell in NOTEBOOKS[name].cells
+        for cell in notebooks()[name].cells
         if any(tag.startswith("check-") for tag in cell.metadata.get("tags", []))
     ]
-    assert len(checks) == len(exercises(NOTEBOOKS[name]))
+    assert len(checks) == len(exercises(notebooks()[name]))
     for cell in checks:
         assert [output.text for output in cell.outputs] == ["not attempted yet\n"]

@@ -6,7 +6,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from run_notebooks import NAMES, ROOT
+from course import NAMES, ROOT
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SCHEMAS = {

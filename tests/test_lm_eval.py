@@ -11,8 +11,7 @@ import sys
 
 import nbformat
 import pytest
-from run_notebooks import ROOT
-from test_profiles import hub_folders
+from course import ROOT, hub_folders
 
 LM_EVAL = "lm_eval==0.4.13"
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"  # the tiny one: see test_profiles.py

@@ -8,8 +8,7 @@ import tomllib
 
 import nbformat
 import pytest
-from run_notebooks import ROOT
-from test_outputs import copy_of_the_repository
+from course import ROOT, copy_of_the_repository
 
 FILE = ROOT / "tests" / "mutations.toml"
 MUTATIONS = tomllib.loads(FILE.read_text(encoding="utf-8"))["mutation"]

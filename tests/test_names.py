@@ -8,8 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from run_notebooks import NAMES
-from test_notebooks import code_cells
+from course import NAMES, code_cells
 
 
 def names_bound(cell):

@@ -4,22 +4,15 @@ import importlib.metadata
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
-from run_notebooks import NAMES, ROOT
+from course import NAMES, ROOT, code_cells, notebooks
 from set_up import REQUIREMENTS, pins
 from sync import attachments, copies
 
-NOTEBOOKS = {name: nbformat.read(ROOT / f"{name}.ipynb", 4) for name in NAMES}
 # Cells whose output nbval does not compare: a time or a size, nothing else.
 NOT_COMPARED = set()
 NBVAL_TAGS = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception"}
 FORM = {"cellView": "form", "jupyter": {"source_hidden": True}}
-
-
-def code_cells(name):
-    """The code cells of a notebook: a list of NotebookNode."""
-    return [cell for cell in NOTEBOOKS[name].cells if cell.cell_type == "code"]
 
 
 def tags(cell):
@@ -28,7 +21,7 @@ def tags(cell):
 
 
 def test_shared_cells_are_equal():
-    places = copies(NOTEBOOKS)
+    places = copies(notebooks())
     assert {"shared-course", "shared-profile", "shared-recap"} <= set(places)
     for tag, cells in places.items():
         different = len({cell.source for cell in cells.values()}) > 1
@@ -39,7 +32,7 @@ def test_shared_cells_are_equal():
 def test_diagrams_are_those_of_the_files():
     shown = set()
     for name in NAMES:
-        for cell in NOTEBOOKS[name].cells:
+        for cell in notebooks()[name].cells:
             wanted = attachments(cell)
             assert cell.get("attachments", {}) == wanted, "run tests/sync.py"
             shown |= set(wanted)
@@ -48,7 +41,7 @@ def test_diagrams_are_those_of_the_files():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_setup_is_short_folded_and_everywhere(name):
-    cells = NOTEBOOKS[name].cells
+    cells = notebooks()[name].cells
     first = next(at for at, cell in enumerate(cells) if cell.id == "s1")
     setup = [cell for cell in cells[:first] if cell.cell_type == "code"]
     assert [cell.id for cell in setup] == ["course", "profile", "models"]

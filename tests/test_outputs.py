@@ -1,16 +1,13 @@
 """The saved outputs come back: from a second run, and from an older processor."""
 
 import os
-import shutil
 import subprocess
 import sys
 from copy import deepcopy
-from pathlib import Path
 
 import nbformat
 import pytest
-from run_notebooks import NAMES, ROOT, execute
-from test_profiles import copy_of_the_course
+from course import NAMES, ROOT, copy_of_the_course, copy_of_the_repository, execute
 
 # Kernels of libraries without AVX, as on a processor of 15 years ago, on one thread.
 OLD_PROCESSOR = {
@@ -19,15 +16,6 @@ OLD_PROCESSOR = {
     "ONEDNN_MAX_CPU_ISA": "SSE41",
     "OMP_NUM_THREADS": "1",
 }
-
-
-NOT_COPIED = (".git", ".venv", ".build", "outputs", "__pycache__", ".*_cache")
-
-
-def copy_of_the_repository(folder):
-    """Copy what is committed, and little else, into `folder`: the copy's Path."""
-    ignore = shutil.ignore_patterns(*NOT_COPIED)
-    return Path(shutil.copytree(ROOT, folder / "copy", ignore=ignore))
 
 
 @pytest.mark.slow

@@ -3,32 +3,10 @@
 import ast
 import importlib.metadata
 import importlib.util
-import shutil
-from pathlib import Path
 
-import nbformat
 import pytest
+from course import NAMES, ROOT, code_cells, copy_of_the_course, execute, setup_cells
 from nbclient.exceptions import CellExecutionError
-from run_notebooks import NAMES, ROOT, execute
-from test_notebooks import code_cells
-
-TINY = ROOT / "tests" / "tiny"
-
-
-def setup_cells():
-    """A notebook cut before its first section."""
-    notebook = nbformat.read(ROOT / "chat_templates.ipynb", 4)
-    last = next(at for at, cell in enumerate(notebook.cells) if cell.id == "s1")
-    notebook.cells = notebook.cells[:last]
-    return notebook
-
-
-def copy_of_the_course(folder):
-    """Copy all that a notebook reads into a folder: its tests/tiny, a Path."""
-    shutil.copytree(TINY, folder / "tests" / "tiny")
-    for file in ("requirements.txt", "tests/set_up.py", "tests/smollm2.json"):
-        shutil.copy(ROOT / file, folder / file)
-    return folder / "tests" / "tiny"
 
 
 def stop_line(notebook, folder):
@@ -81,21 +59,3 @@ def test_one_cell_holds_all_that_differs_between_the_profiles(name):
         setup = cell.id in ("profile", "models")
         assert setup or "OFFLINE" not in asked, cell.id
         assert setup or "COURSE_PROFILE" not in asked or cell.id == "settings", cell.id
-
-
-def hub_folders(folder):
-    """Fill `folder` with what a command with the names of the Hub loads from there.
-
-    They hold the tiny instruct model and the course's quizzes. Returns the folder for
-    NLTK_DATA, which keeps lighteval's import from the network.
-    """
-    hub = folder / "HuggingFaceTB"
-    shutil.copytree(TINY / "instruct", hub / "SmolLM2-135M-Instruct")
-    shutil.copytree(TINY / "quiz", folder / "lighteval" / "mmlu")
-    nltk = folder / "nltk_data" / "tokenizers"
-    for name in ("punkt", "punkt_tab"):
-        (nltk / name).mkdir(parents=True)
-    # Downloaded by lighteval's import, for a benchmark that nobody runs here.
-    package = Path(importlib.util.find_spec("lighteval").origin).parent
-    (package / "tasks" / "tasks" / "tinyBenchmarks.pkl").touch()
-    return nltk.parent

@@ -4,15 +4,13 @@ import re
 
 import pytest
 import record
+from course import FACTS, NAMES, ROOT, holds, notebooks, numbers, outputs
 from draw_result import BARS, PICTURE, draw, scores
-from run_notebooks import NAMES, ROOT
-from test_notebooks import NOTEBOOKS
-from test_text import FACTS, holds, numbers, outputs
 
 HOW_TO = {"Run it", "License"}  # versions, no results of the notebooks
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REAL = "\n".join(row["shown"] for row in record.read()["cpu"]["claims"].values())
-PRINTED = {name: "\n".join(map(outputs, NOTEBOOKS[name].cells)) for name in NAMES}
+PRINTED = {name: "\n".join(map(outputs, notebooks()[name].cells)) for name in NAMES}
 
 
 def sections():
@@ -37,7 +35,7 @@ def test_figures_are_shown_by_the_notebook(title):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_time_and_memory_are_those_of_the_notebook(name):
-    title = next(cell for cell in NOTEBOOKS[name].cells if cell.id == "title").source
+    title = next(cell for cell in notebooks()[name].cells if cell.id == "title").source
     [line] = [
         line for line in README.splitlines() if line.startswith(f"| [{name}.ipynb]")
     ]

@@ -7,8 +7,7 @@ import sys
 
 import nbformat
 import pytest
-from run_notebooks import ROOT, execute, write
-from test_profiles import TINY, copy_of_the_course, setup_cells
+from course import ROOT, TINY, copy_of_the_course, execute, setup_cells, write
 
 SAID = "keep the whole tests/tiny/"
 BASE, TEST = "base/model.safetensors", "chats/test.jsonl"

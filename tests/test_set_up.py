@@ -8,9 +8,8 @@ import venv
 
 import nbformat
 import pytest
-from run_notebooks import NAMES, ROOT
+from course import NAMES, ROOT, copy_of_the_repository
 from set_address import LINE, address_in, set_address
-from test_outputs import copy_of_the_repository
 
 ADDRESS = "somebody/course"
 # Executes the beginning of a notebook as Colab would: google.colab is there, nothing of

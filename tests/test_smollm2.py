@@ -6,9 +6,7 @@ import re
 import nbformat
 import pytest
 import record
-from run_notebooks import NAMES, ROOT, execute
-from test_notebooks import NOTEBOOKS
-from test_text import holds, numbers, outputs
+from course import NAMES, ROOT, execute, holds, notebooks, numbers, outputs
 
 RECORD = record.read()["cpu"]
 # What a slow test runs on the real weights: the last cell (None for all), cells of
@@ -30,7 +28,7 @@ CORE = {
 def claims_of(name):
     """The claims that a notebook prints: a list of (section, cell id, text)."""
     section, found = "0", []
-    for cell in NOTEBOOKS[name].cells:
+    for cell in notebooks()[name].cells:
         if heading := re.search(r"^## (\d+)\.", cell.source, re.M):
             section = heading[1]
         if cell.cell_type == "code":
@@ -42,7 +40,7 @@ def claims_of(name):
 def sections_about_the_real_model(name):
     """What the text says of SmolLM2-135M: dict of section -> sentences, str."""
     section, found = "0", {}
-    for cell in NOTEBOOKS[name].cells:
+    for cell in notebooks()[name].cells:
         if heading := re.search(r"^## (\d+)\.", cell.source, re.M):
             section = heading[1]
         if cell.cell_type == "markdown":
@@ -94,7 +92,7 @@ def test_most_claims_hold_on_both_models():
 def test_time_and_memory_of_the_real_model_are_those_of_the_record(name):
     cost = RECORD["notebooks"][name]
     minutes, gigabytes = f"{cost['minutes']:.0f}", f"{cost['gigabytes']:.0f}"
-    cells = {cell.id: cell.source for cell in NOTEBOOKS[name].cells}
+    cells = {cell.id: cell.source for cell in notebooks()[name].cells}
     said = rf"about {minutes} minutes and {gigabytes} GB"
     assert re.search(said, cells["title"]), f"title: {said}"
     [line] = [

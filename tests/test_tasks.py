@@ -8,8 +8,7 @@ import sys
 
 import nbformat
 import pytest
-from run_notebooks import ROOT
-from test_profiles import hub_folders
+from course import ROOT, hub_folders
 
 NOTEBOOK = nbformat.read(ROOT / "evaluation.ipynb", 4)
 # In the table because lighteval does not have it: its package, not a task.

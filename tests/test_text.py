@@ -5,16 +5,18 @@ from collections import defaultdict
 from itertools import pairwise
 
 import pytest
-from run_notebooks import NAMES, ROOT
-from test_notebooks import NOTEBOOKS, code_cells
-
-# Figures of others, which no run of ours shows: on the benchmarks, from their papers;
-# and a convention on agreement.
-FACTS = {"12,500", "164", "805", "56", "23", "0.6"}
-# A share, a decimal or a number of two digits and more. One digit is seldom a claim.
-NUMBER = re.compile(
-    r"(?<![\w.,-])(\d[\d,]*\.\d+%?|\d+%|\d{1,3}(?:,\d{3})+|\d{2,})(?!\w)"
+from course import (
+    FACTS,
+    NAMES,
+    ROOT,
+    code_cells,
+    holds,
+    markdown,
+    notebooks,
+    numbers,
+    outputs,
 )
+
 SECTIONS = re.compile(
     r"(?:`(\w+)\.ipynb`,? )?\(?[Ss]ections? (\d+(?:(?:,| and| to) \d+)*)"
 )
@@ -24,46 +26,17 @@ UNSTABLE = re.compile(
 )
 
 
-def markdown(name):
-    """The Markdown cells of a notebook: a list of NotebookNode."""
-    return [cell for cell in NOTEBOOKS[name].cells if cell.cell_type == "markdown"]
-
-
 def prose(name):
     """The Markdown of a notebook in one, without blocks of code: str."""
     text = "\n".join(cell.source for cell in markdown(name))
     return re.sub(r"```.*?```", "", text, flags=re.S)
 
 
-def outputs(cell):
-    """What a code cell has printed and displayed, as text: str."""
-    texts = [
-        output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
-        for output in cell.get("outputs", [])
-    ]
-    return "\n".join(texts)
-
-
-def numbers(text):
-    """The numbers that a text states, without its code and addresses: set of str."""
-    return set(
-        NUMBER.findall(re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", text, flags=re.S))
-    )
-
-
-def holds(text, number):
-    """Does `text` hold this number, with or without commas, and not within another?"""
-    plain = re.escape(number.replace(",", ""))
-    return re.search(
-        rf"(?<![\d.]){plain}(?!\.?\d)", re.sub(r"(?<=\d),(?=\d)", "", text)
-    )
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_numbers_in_the_text_are_shown_by_an_output(name):
     """A share or decimal in its section, another number anywhere in the notebook."""
     section, shown, stated = 0, defaultdict(str), []
-    for cell in NOTEBOOKS[name].cells:
+    for cell in notebooks()[name].cells:
         if cell.cell_type == "code":
             shown[section] += f"{outputs(cell)}\n{cell.source}\n"
             continue
@@ -103,7 +76,7 @@ def test_headings_are_in_order(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_sections_that_the_text_names_are_there(name):
     sections = {each: re.findall(r"^## (\d+)\.", prose(each), re.M) for each in NAMES}
-    for cell in NOTEBOOKS[name].cells:
+    for cell in notebooks()[name].cells:
         for other, numbers_named in SECTIONS.findall(re.sub(r"\s+", " ", cell.source)):
             where = other or name
             missing = set(re.findall(r"\d+", numbers_named)) - set(sections[where])
@@ -146,7 +119,7 @@ def test_links_lead_somewhere(where):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_have_text_beside_them(name):
-    cells = NOTEBOOKS[name].cells
+    cells = notebooks()[name].cells
     for cell, following in zip(cells, [*cells[1:], None]):
         shown = [output.get("data", {}) for output in cell.get("outputs", [])]
         if not any("image/png" in data for data in shown):
@@ -180,7 +153,7 @@ def test_colours_stand_out_from_white():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_hold_nothing_that_differs_between_runs(name):
-    for cell in NOTEBOOKS[name].cells:
+    for cell in notebooks()[name].cells:
         for output in cell.get("outputs", []):
             text = str(output.get("text", "")) + str(output.get("data", ""))
             assert output.output_type != "error", f"{cell.id} ends in an error"

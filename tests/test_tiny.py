@@ -11,7 +11,7 @@ from collections import Counter
 
 import nbformat
 import pytest
-from run_notebooks import ROOT
+from course import ROOT
 
 TINY = ROOT / "tests" / "tiny"
 sys.path.insert(0, str(TINY))

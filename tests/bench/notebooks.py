@@ -9,8 +9,8 @@ import nbformat
 
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH.parent))
+from course import NAMES, ROOT, execute  # noqa: E402, F401
 from record import Peak  # noqa: E402
-from run_notebooks import NAMES, ROOT, execute  # noqa: E402, F401
 
 KINDS = ["imports", "loading", "training", "evaluation", "processes", "rest"]
 
