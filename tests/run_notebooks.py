@@ -5,15 +5,18 @@
     python tests/run_notebooks.py --profile smol --record  # the real SmolLM2-135M
 
 The last takes over an hour without a GPU, and keeps what it finds in smollm2.json. It
-needs no network where real_weights.py has made its folder, else the Hub. Names of
-notebooks after the options run these alone. The exit status is 1 if a
-notebook stopped at an error or could not be written; the file is then as it was.
+needs no network where real_weights.py has made its folder, else the Hub. In the tiny
+profile two notebooks run at a time. Names of notebooks after the options run these
+alone. The exit status is 1 if a notebook stopped at an error or could not be written;
+the file is then as it was.
 """
 
 import argparse
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import nbformat
@@ -22,7 +25,7 @@ from course import NAMES, ROOT, execute, write
 from nbclient.exceptions import CellExecutionError
 
 
-def run(name, arguments):
+def run(name, arguments, alone=True):
     """Execute one notebook, show its progress, write it: True if that went well."""
     notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
     target = ROOT / "outputs" / arguments.profile / f"{name}.ipynb"
@@ -33,7 +36,8 @@ def run(name, arguments):
         folder = record.WEIGHTS  # its folders have the names of the Hub's models
         os.environ["HF_HUB_OFFLINE"] = "1"
     start, count = time.monotonic(), len(notebook.cells)
-    begin = "\r" if sys.stdout.isatty() else ""  # a terminal shows one moving line
+    # A terminal shows one moving line, unless another notebook runs beside this one.
+    begin = "\r" if alone and sys.stdout.isatty() else ""
 
     def show(index):
         if begin:
@@ -78,7 +82,11 @@ def main():
     names = [Path(name).stem for name in arguments.names]
     if unknown := set(names) - set(NAMES):
         parser.error(f"no such notebook: {', '.join(unknown)}; there are {NAMES}")
-    results = [run(name, arguments) for name in names]
+    if arguments.profile == "tiny" and len(names) > 1 and (os.cpu_count() or 1) > 1:
+        with ProcessPoolExecutor(2) as pool:  # each keeps one core busy
+            results = list(pool.map(run, names, repeat(arguments), repeat(False)))
+    else:
+        results = [run(name, arguments) for name in names]
     if not all(results):
         sys.exit(1)
     if not arguments.in_place:
