@@ -1,61 +1,77 @@
-"""Draw the README's picture from the scoreboard that evaluation.ipynb has saved.
+"""Draw the README's picture, from evaluation.ipynb's scoreboard and SmolLM2's record.
 
     python tests/draw_result.py
 
 A test compares the picture with what this file draws.
 """
 
-import io
 import re
 
-import matplotlib
 import nbformat
+import record
 from course import ROOT
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
+from scipy.stats import binomtest
 
 PICTURE = ROOT / ".github" / "result.svg"
-BARS = {  # model of the scoreboard -> label, colour (colour-blind safe), hatch
-    "base": ("base model", "#999999", ""),
-    "lora": ("LoRA adapter", "#E69F00", "//"),
-    "sft": ("full fine-tuning", "#0072B2", ""),
+MODELS = {"base": "base model", "lora": "LoRA adapter", "sft": "full fine-tuning"}
+CLAIM = "Each student learned to answer in chat"  # the record has base, SFT and LoRA
+# The page may be light or dark; colours that differ in brightness, too.
+STYLE = """
+text { font: 14px sans-serif; fill: #1f2328 } .head { font-weight: bold }
+line { stroke: #1f2328; stroke-width: 2 } .base { fill: #6e7781 }
+.lora { fill: #b35900 } .sft { fill: #0969da }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 } line { stroke: #e6edf3 } .base { fill: #8b949e }
+  .lora { fill: #f0883e } .sft { fill: #58a6ff }
 }
+"""
 
 
 def scores():
-    """Held-out questions, asked in chat: dict of model -> (share, n, low, high)."""
+    """Held-out questions in chat: dict of world -> model -> (share, n, low, high)."""
     notebook = nbformat.read(ROOT / "evaluation.ipynb", 4)
     cell = next(cell for cell in notebook.cells if cell.id == "scoreboard")
     text = " ".join(output.data["text/plain"] for output in cell.outputs[1:])
-    rows = re.findall(
-        r"questions, in chat +(\w+) +(\d+)% +(\d+) +(\d+)% to (\d+)%", text
-    )
-    return {name: tuple(map(int, numbers)) for name, *numbers in rows}
+    line = r"questions, in chat +(\w+) +(\d+)% +(\d+) +(\d+)% to (\d+)%"
+    tiny = {name: tuple(map(int, found)) for name, *found in re.findall(line, text)}
+    questions = tiny["base"][1]  # both models are asked the same ones
+    shown = record.read()["cpu"]["claims"][CLAIM]["shown"]
+    real = {}
+    for name, share in zip(("base", "sft", "lora"), re.findall(r"(\d+)%", shown)):
+        test = binomtest(round(int(share) / 100 * questions), questions)
+        bounds = test.proportion_ci(method="wilson")
+        ends = (round(100 * bounds.low), round(100 * bounds.high))
+        real[name] = (int(share), questions, *ends)
+    return {"Tiny, a million parameters": tiny, "SmolLM2-135M": real}
+
+
+def words(name, found):
+    """A bar in words, such as 'base model 0% (0 to 2)'."""
+    share, _, low, high = found[name]
+    return f"{MODELS[name]} {share}% ({low} to {high})"
 
 
 def draw():
     """The picture: SVG as str, the same for the same scores."""
-    found = scores()
-    settings = {"svg.hashsalt": "course", "font.size": 11}
-    with plt.rc_context(settings):
-        figure, axes = plt.subplots(figsize=(8, 2.3), layout="constrained")
-        for place, (name, (_, colour, hatch)) in enumerate(BARS.items()):
-            share, n, low, high = found[name]
-            axes.barh(place, share, color=colour, hatch=hatch, edgecolor="white")
-            axes.plot([low, high], [place, place], color="black", linewidth=1.5)
-            said = f"{share}% ({low} to {high})"
-            axes.text(high + 1.5, place, said, va="center", ha="left")
-        axes.set_yticks(range(len(BARS)), [label for label, _, _ in BARS.values()])
-        axes.set(xlim=(0, 125), xticks=range(0, 101, 20))
-        axes.set_xlabel(f"right answers to {n} held-out questions, in % (95% interval)")
-        axes.invert_yaxis()
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines.bottom.set_bounds(0, 100)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
-        plt.close(figure)
-    return file.getvalue()
+    parts = []
+    for column, (world, found) in enumerate(scores().items()):
+        left = 10 + 400 * column
+        parts.append(f'<text class="head" x="{left}" y="20">{world}</text>')
+        for place, name in enumerate(MODELS):
+            share, _, low, high = found[name]
+            y = 50 + 46 * place
+            parts.append(f'<text x="{left}" y="{y}">{words(name, found)}</text>')
+            size = f'width="{3.6 * share:.0f}" height="14"'
+            parts.append(f'<rect class="{name}" x="{left}" y="{y + 6}" {size}/>')
+            ends = [f"{left + 3.6 * end:.0f}" for end in (low, high)]
+            parts.append(
+                f'<line x1="{ends[0]}" x2="{ends[1]}" y1="{y + 13}" y2="{y + 13}"/>'
+            )
+    body = "\n".join(parts)
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 170">\n'
+        f"<style>{STYLE}</style>\n{body}\n</svg>\n"
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import re
 import pytest
 import record
 from course import FACTS, NAMES, ROOT, holds, notebooks, numbers, outputs
-from draw_result import BARS, PICTURE, draw, scores
+from draw_result import MODELS, PICTURE, draw, scores, words
 
 HOW_TO = {"Run it", "License"}  # versions, no results of the notebooks
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,10 +49,10 @@ def test_time_and_memory_are_those_of_the_notebook(name):
 def test_the_picture_is_that_of_the_scores():
     found = PICTURE.read_text(encoding="utf-8")
     assert found == draw(), "run python tests/draw_result.py"
-    [words] = re.findall(r"!\[([^\]]*)\]\(\.github/result\.svg\)", README)
-    for name, (label, _, _) in BARS.items():
-        share, n, low, high = scores()[name]
-        assert f"{label} {share}% ({low} to {high})" in words and str(n) in words
+    [alternative] = re.findall(r"!\[([^\]]*)\]\(\.github/result\.svg\)", README)
+    for world, bars in scores().items():
+        said = ", ".join(words(name, bars) for name in MODELS)
+        assert f"{world}: {said}" in alternative
 
 
 def test_quoted_replies_were_written():
