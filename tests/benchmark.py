@@ -1,12 +1,12 @@
 """Measure speed and cost, side by side: the course against what others would run.
 
-    python tests/benchmark.py            # everything that this machine can measure
-    python tests/benchmark.py --quick    # less of it, in minutes
-    python tests/benchmark.py --toy      # the GPU's parts, on a toy model and the CPU
-    python tests/benchmark.py --only lesson growth
+    python tests/benchmark.py                  # what this machine can measure
+    python tests/benchmark.py --only settings  # one part of it
+    python tests/benchmark.py --toy            # whether every part runs, in minutes
 
-Each measurement is a process of its own. What is compared takes turns, in several
-rounds; a ratio is the median of the rounds' ratios. Prints tables in Markdown.
+Each measurement is a process of its own (bench_worker.py). What is compared takes
+turns, in several rounds; a ratio is the median of the rounds' ratios. Prints tables in
+Markdown. What the lessons measure themselves is not repeated here.
 """
 
 import argparse
@@ -15,104 +15,148 @@ import importlib.metadata
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import nbformat
 import psutil
 import torch
-
-BENCH = Path(__file__).resolve().parent / "bench"
-sys.path.insert(0, str(BENCH))
-from compared import TRAIN_ROWS  # noqa: E402
-from cpu_parts import CPU_PARTS  # noqa: E402
-from gpu_parts import GPU_PARTS  # noqa: E402
+from course import NAMES, ROOT, execute
+from record import Peak
 
 PACKAGES = ["torch", "transformers", "trl", "peft", "datasets", "accelerate"]
-PARTS = {**GPU_PARTS, **CPU_PARTS}
+SETTINGS = ["course", "peer", "trl"]  # bench_worker.py says which these are
+SHAPES = ["SmolLM2-135M", "SmolLM2-1.7B", "Llama 3.1 8B"]
 
 
-class Bench:
-    """Runs measurements in processes, and prints what they say."""
-
-    def __init__(self, device, quick, toy, rounds):
-        """device: "cuda" or "cpu"; quick, toy: bool, less of each; rounds: int."""
-        self.device, self.quick, self.toy, self.rounds = device, quick, toy, rounds
-
-    def say(self, number, what):
-        """Show on the terminal how far it is."""
-        print(f"  round {number + 1}: {what}", file=sys.stderr, flush=True)
-
-    def job(self, command=(sys.executable,), **job):
-        """Run one job of worker.py: the dict it reports. RuntimeError if it fails.
-
-        command: what starts it, such as accelerate; job: its arguments
-        """
-        common = {"device": self.device, "warm_up": 1, "held_out": 20}
-        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-        if self.device == "cpu":
-            environment |= {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
-        else:  # the trainer would use all cards that it sees
-            environment.setdefault("CUDA_VISIBLE_DEVICES", "0")
-        if "threads" in job:
-            environment["OMP_NUM_THREADS"] = str(job["threads"])
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            text = json.dumps(common | {"data": TRAIN_ROWS} | job | {"folder": folder})
-            result = subprocess.run(
-                [*command, str(BENCH / "worker.py"), text],
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=1800,
-            )
-            report = Path(folder) / "result.json"
-            if not report.exists():
-                said = f"{text}\n{result.stdout}\n{result.stderr}"
-                raise RuntimeError(f"{said}\nexit status {result.returncode}")
-            return json.loads(report.read_text(encoding="utf-8"))
-
-    def rounds_of(self, jobs, rounds=None):
-        """Run jobs in turns: dict of name -> list of reports, one for each round.
-
-        jobs: dict of name -> dict, the arguments of `job`
-        """
-        reports = {name: [] for name in jobs}
-        for number in range(rounds or self.rounds):
-            for name, job in jobs.items():
-                self.say(number, name)
-                reports[name].append(self.job(**job))
-        return reports
-
-    def verdict(self, value, target, at_least=True):
-        """Whether a target is met, as text; of a toy it says only what was measured."""
-        if self.toy:
-            return f"{value:.3g} on a toy (which cannot meet or miss {target:.3g})"
-        met = value >= target if at_least else value <= target
-        word = "at least" if at_least else "at most"
-        return (
-            f"{'met' if met else 'MISSED'}: {word} {target:.3g}, measured {value:.3g}"
+def job(**arguments):
+    """Run one job of bench_worker.py: the dict it reports. RuntimeError if it fails."""
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+    if arguments["device"] == "cpu":
+        environment |= {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+    else:  # the trainer would use all cards that it sees
+        environment.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        text = json.dumps(arguments | {"folder": folder})
+        worker = Path(__file__).with_name("bench_worker.py")
+        result = subprocess.run(
+            [sys.executable, worker, text],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=1800,
         )
+        report = Path(folder) / "result.json"
+        if result.returncode or not report.exists():
+            raise RuntimeError(f"{text}\n{result.stdout}\n{result.stderr}")
+        return json.loads(report.read_text(encoding="utf-8"))
 
-    def table(self, title, rows, note=""):
-        """Print a table of rows, dicts with the same keys, and a note below it."""
-        print(f"\n**{title}**\n\n| {' | '.join(rows[0])} |")
-        print("|" + "---|" * len(rows[0]))
-        for row in rows:
-            print(f"| {' | '.join(map(str, row.values()))} |")
-        print(f"\n{note}" if note else "", flush=True)
+
+def in_turns(jobs, rounds):
+    """Run jobs (name -> arguments) in turns: dict of name -> a report each round."""
+    reports = {name: [] for name in jobs}
+    for number in range(rounds):
+        for name, arguments in jobs.items():
+            print(f"  round {number + 1}: {name}", file=sys.stderr, flush=True)
+            reports[name].append(job(**arguments))
+    return reports
+
+
+def median(reports, key):
+    """The median over rounds of one figure."""
+    return statistics.median(report[key] for report in reports)
+
+
+def times(these, those, key):
+    """How many times as large these are as those: the median and the range, as text."""
+    found = sorted(one[key] / other[key] for one, other in zip(these, those))
+    return f"{statistics.median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})"
+
+
+def table(title, rows, note):
+    """Print a table of rows, dicts with the same keys, and a note below it."""
+    print(f"\n**{title}**\n\n| {' | '.join(rows[0])} |\n|" + "---|" * len(rows[0]))
+    for row in rows:
+        print(f"| {' | '.join(map(str, row.values()))} |")
+    print(f"\n{note}", flush=True)
+
+
+def notebooks(device, toy, rounds):
+    """What each notebook costs in the tiny profile, on the CPU."""
+    os.environ["COURSE_PROFILE"] = "tiny"
+    rows = []
+    for name in NAMES[:1] if toy else NAMES:
+        seconds, sizes = [], []
+        for _ in range(rounds):
+            notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+            peak, start = Peak(), time.monotonic()
+            execute(notebook, ROOT)
+            seconds.append(time.monotonic() - start)
+            peak.over.set()
+            sizes.append(peak.bytes)
+        row = {"notebook": name, "seconds": f"{statistics.median(seconds):.0f}"}
+        rows.append(row | {"GB at its peak": f"{max(sizes) / 1e9:.1f}"})
+    table("The notebooks in `tiny`, one at a time", rows, "GB: all processes together.")
+
+
+def settings(device, toy, rounds):
+    """The course's SFT settings against the peer's and TRL's: speed, loss, memory."""
+    shape = "SmolLM2-135M" if device == "cuda" else "tiny"
+    jobs = {
+        name: {"job": "train", "device": device, "shape": shape, "settings": name}
+        | {"rows": 120 if toy else 1200}
+        for name in SETTINGS
+    }
+    reports = in_turns(jobs, rounds)
+    rows = [
+        {
+            "settings": name,
+            "real tokens": f"{median(each, 'tokens'):.0f}",
+            "tokens/s": f"{median(each, 'speed'):.0f}",
+            "course's speed / this": times(reports["course"], each, "speed"),
+            "held-out loss": f"{median(each, 'loss'):.3f}",
+            "GB": f"{median(each, 'memory') / 1e9:.2f}",
+        }
+        for name, each in reports.items()
+    ]
+    note = (
+        "The same conversations, about as many tokens. Loss: of the held-out answers."
+    )
+    note += " GB: torch's on a GPU, else what the process grew by."
+    table(f"Settings for SFT, {shape} model, on {device}", rows, note)
+
+
+def memory(device, toy, rounds):
+    """Full fine-tuning, LoRA and QLoRA on a GPU: peak memory beside the formulas."""
+    jobs = {}
+    for shape in ["toy"] if toy else SHAPES:
+        for kind in ("full", "LoRA", "QLoRA"):
+            if (shape, kind) != ("Llama 3.1 8B", "full"):  # 129 GB
+                arguments = {"job": "adapt", "device": device, "shape": shape}
+                jobs[f"{shape}, {kind}"] = arguments | {"kind": kind}
+    rows = []
+    for name, each in in_turns(jobs, 1).items():
+        [report] = each
+        off = report["predicted"] / report["memory"] - 1 if report["memory"] else None
+        row = {"shape and kind": name, "by formula": f"{report['predicted'] / 1e9:.3f}"}
+        row["GB"] = f"{report['memory'] / 1e9:.3f}" if report["memory"] else "no GPU"
+        row["off"] = f"{off:+.1%}" if report["memory"] else ""
+        rows.append(row | {"tokens/s": f"{report['speed']:.0f}"})
+    note = (
+        "One row of 1,024 tokens, activation checkpointing, as in lora.ipynb; counted"
+    )
+    note += " by torch's allocator, which a CPU lacks."
+    table("Peak memory beside lora.ipynb's formulas", rows, note)
 
 
 def machine():
     """The machine and the versions: two lines."""
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        models = [line.partition(": ")[2] for line in lines if "model name" in line]
-        name = models[0] if models else name
-    memory = psutil.virtual_memory().total / 1e9
-    text = f"{name}, {os.cpu_count()} cores, {memory:.0f} GB"
+    text = f"{platform.machine()}, {os.cpu_count()} cores, "
+    text += f"{psutil.virtual_memory().total / 1e9:.0f} GB"
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
         text += f"; {card.name}, {card.total_memory / 1e9:.0f} GB"
@@ -122,30 +166,22 @@ def machine():
 
 def main():
     """Read the command line, run the parts."""
+    parts = {"notebooks": notebooks, "settings": settings, "memory": memory}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="less of each")
-    parser.add_argument("--toy", action="store_true", help="GPU's parts, toy, on a CPU")
-    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART")
-    parser.add_argument("--rounds", type=int, help="3; 1 if quick or toy")
+    parser.add_argument("--toy", action="store_true", help="every part, on the CPU")
+    parser.add_argument("--only", nargs="+", choices=parts, metavar="PART")
+    parser.add_argument("--rounds", type=int, help="3; 1 for a toy")
     arguments = parser.parse_args()
-    rounds = arguments.rounds or (1 if arguments.quick or arguments.toy else 3)
     has_gpu = torch.cuda.is_available() and not arguments.toy
-    if arguments.only:
-        names = arguments.only
-    elif arguments.toy or (has_gpu and arguments.quick):
-        names = list(GPU_PARTS)
-    else:
-        names = list(PARTS) if has_gpu else [*CPU_PARTS, "adapters", "fits"]
+    names = arguments.only or [n for n in parts if n != "memory" or has_gpu]
+    if arguments.toy and not arguments.only:
+        names = list(parts)
+    if "memory" in names and not (has_gpu or arguments.toy):
+        parser.error("memory needs a GPU, or --toy to see whether it runs")
     print(f"{datetime.date.today()}, {machine()}", flush=True)
-    start = time.monotonic()
     for name in names:
-        device = "cuda" if has_gpu and name in GPU_PARTS else "cpu"
-        in_part = name in ("adapters", "fits")  # the memory, which a CPU can count
-        if device == "cpu" and name in GPU_PARTS and not (arguments.toy or in_part):
-            parser.error(f"{name} needs a GPU, or --toy to see whether it runs")
-        PARTS[name](Bench(device, arguments.quick, arguments.toy, rounds))
-    minutes = (time.monotonic() - start) / 60
-    print(f"\n{minutes:.1f} minutes; rounds: {rounds}")
+        rounds = arguments.rounds or (1 if arguments.toy else 3)
+        parts[name]("cuda" if has_gpu else "cpu", arguments.toy, rounds)
 
 
 if __name__ == "__main__":

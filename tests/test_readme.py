@@ -7,7 +7,8 @@ import record
 from course import FACTS, NAMES, ROOT, holds, notebooks, numbers, outputs
 from draw_result import MODELS, PICTURE, draw, scores, words
 
-HOW_TO = {"Run it", "License"}  # versions, no results of the notebooks
+# Versions, and what a test of its own compares: no results of one notebook.
+HOW_TO = {"Run it", "License", "What did not hold on the real model"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REAL = "\n".join(row["shown"] for row in record.read()["cpu"]["claims"].values())
 PRINTED = {name: "\n".join(map(outputs, notebooks()[name].cells)) for name in NAMES}
@@ -53,6 +54,16 @@ def test_the_picture_is_that_of_the_scores():
     for world, bars in scores().items():
         said = ", ".join(words(name, bars) for name in MODELS)
         assert f"{world}: {said}" in alternative
+
+
+def test_what_did_not_hold_on_the_real_model_is_said():
+    claims = record.read()["cpu"]["claims"]
+    said = re.search(
+        r"(\d+) of the lessons' (\d+) claims held\..*?\n\n(- .*?)\n\n", README, re.S
+    )
+    failed = [text for text, found in claims.items() if not found["holds"]]
+    assert said[3].splitlines() == [f"- {text}" for text in failed]
+    assert (int(said[1]), int(said[2])) == (len(claims) - len(failed), len(claims))
 
 
 def test_quoted_replies_were_written():
