@@ -12,7 +12,7 @@ from course import ROOT, hub_folders
 
 NOTEBOOK = nbformat.read(ROOT / "evaluation.ipynb", 4)
 # In the table because lighteval does not have it: its package, not a task.
-PACKAGES = {"alpaca_eval", "crfm-helm"}
+PACKAGES = {"alpaca_eval", "bfcl-eval", "crfm-helm"}
 
 
 def test_the_notebook_checks_the_names_of_its_table():
