@@ -127,6 +127,8 @@ def settings(device, toy, rounds):
         "The same conversations, about as many tokens. Loss: of the held-out answers."
     )
     note += " GB: torch's on a GPU, else what the process grew by."
+    if shape == "tiny":  # a model this small needs the large steps that ours have
+        note += " The others' rates were set for larger models: no verdict on them."
     table(f"Settings for SFT, {shape} model, on {device}", rows, note)
 
 

@@ -61,8 +61,12 @@ def test_what_did_not_hold_on_the_real_model_is_said():
     said = re.search(
         r"(\d+) of the lessons' (\d+) claims held\..*?\n\n(- .*?)\n\n", README, re.S
     )
-    failed = [text for text, found in claims.items() if not found["holds"]]
-    assert said[3].splitlines() == [f"- {text}" for text in failed]
+    failed = [
+        f"- {text} ({found['notebook']}, section {found['section']})"
+        for text, found in claims.items()
+        if not found["holds"]
+    ]
+    assert said[3].splitlines() == failed
     assert (int(said[1]), int(said[2])) == (len(claims) - len(failed), len(claims))
 
 
