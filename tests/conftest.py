@@ -50,6 +50,11 @@ def weights():
     return WEIGHTS
 
 
+def pytest_addoption(parser):
+    """Take an option of .pytest.ini that only stops who runs without this file."""
+    parser.addoption("--also-name", help="a path in tests/: loads tests/conftest.py")
+
+
 def pytest_collection_modifyitems(items):
     """Put the attempts at the exercises behind the cells of each whole notebook."""
     cells = defaultdict(list)

@@ -87,6 +87,11 @@ def code_cells(name):
     return [cell for cell in notebooks()[name].cells if cell.cell_type == "code"]
 
 
+def is_file(cell):
+    """Does a code cell write its text into a file, instead of running it?"""
+    return cell.source.startswith("%%writefile ")
+
+
 def markdown(name):
     """The Markdown cells of a notebook: a list of NotebookNode."""
     return [cell for cell in notebooks()[name].cells if cell.cell_type == "markdown"]

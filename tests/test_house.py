@@ -6,7 +6,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from course import NAMES, ROOT
+from course import NAMES, ROOT, code_cells, is_file
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SCHEMAS = {
@@ -39,6 +39,17 @@ def tracked():
 def test_code_is_linted_and_formatted():
     run("ruff", "check", ".")
     run("ruff", "format", "--check", ".")
+
+
+def test_programs_that_cells_write_are_linted_and_formatted(tmp_path):
+    for name in NAMES:
+        for cell in filter(is_file, code_cells(name)):
+            magic, _, source = cell.source.partition("\n")
+            with open(tmp_path / Path(magic).name, "a", encoding="utf-8") as file:
+                file.write(f"{source}\n")  # a file may be written by several cells
+    assert list(tmp_path.iterdir()), "no cell writes a program"
+    for arguments in (["check"], ["format", "--check"]):
+        run("ruff", *arguments, "--config", ".ruff.toml", tmp_path)
 
 
 def test_words_are_spelt_right():

@@ -21,7 +21,7 @@ CORE = {
     ),
     "lora": ("fine-tune", set(), [("base_marks", 0, 0.05), ("lora_marks", 0.35, 1)]),
     # To the scores of a benchmark; its students are those of the two lessons above.
-    "evaluation": ("letter-scores", {"start-training"}, []),
+    "evaluation": ("extracted", set(), []),
 }
 
 
