@@ -2,8 +2,11 @@
 
 import functools
 import importlib.util
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -159,3 +162,20 @@ def hub_folders(folder):
     package = Path(importlib.util.find_spec("lighteval").origin).parent
     (package / "tasks" / "tasks" / "tinyBenchmarks.pkl").touch()
     return nltk.parent
+
+
+def lighteval(folder, words):
+    """Run a command line of lighteval in a folder, without the Hub: its output, str.
+
+    The folder gets what hub_folders() writes. AssertionError if the command fails.
+    """
+    offline = {"HF_HUB_OFFLINE": "1", "NLTK_DATA": str(hub_folders(folder))}
+    result = subprocess.run(
+        [sys.executable, "-m", "lighteval", *words],
+        cwd=folder,
+        env={**os.environ, **offline, "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result.stdout

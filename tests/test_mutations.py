@@ -68,19 +68,6 @@ def test_mutation_is_caught(mutation, tmp_path):
     assert mutation["caught"] in said, said[-3000:]
 
 
-@pytest.mark.slow
-def test_the_weekly_issue_names_the_cell_and_the_difference(tmp_path):
-    folder = mutated_copy(MUTATIONS[0], tmp_path)
-    run_pytest(folder, MUTATIONS[0]["run"], "--junitxml=report.xml")
-    tested = (folder / "requirements.txt").read_text(encoding="utf-8")
-    (folder / "tested.txt").write_text(tested.replace("trl==", "trl==0."), "utf-8")
-    command = [sys.executable, "tests/report_changes.py", "report.xml", "tested.txt"]
-    issue = subprocess.check_output(command, cwd=folder, text=True)
-    assert "releases: 1." in issue and "| trl | 0." in issue
-    assert "### chat_templates.ipynb, cell `batch-encoding`" in issue
-    assert "(1, 17)" in issue and "(1, 18)" in issue
-
-
 def test_an_unchanged_copy_passes(tmp_path):
     folder = copy_of_the_repository(tmp_path)
     checks = {row["run"] for row in MUTATIONS if row["run"].startswith("tests/")}
