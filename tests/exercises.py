@@ -22,8 +22,9 @@ def exercises(notebook):
                 found[name] = {kind: cell.source}
             if kind == "solution":
                 assert name in found, f"the tag {tag} has no exercise-{name} before it"
-                [code] = re.findall(r"```python\n(.*?)```", cell.source, re.S)
-                found[name][kind] = code
+                code = re.findall(r"```python\n(.*?)```", cell.source, re.S)
+                assert len(code) == 1, f"{tag}: one block ```python, not {len(code)}"
+                found[name][kind] = code[0]
     return found
 
 
@@ -34,14 +35,24 @@ def attempts(name, notebook):
     """
     found = []
     for exercise, sources in exercises(notebook).items():
-        function = re.match(r"def (\w+)", sources["exercise"])[1]
+        function = re.search(r"^def (\w+)", sources["exercise"], re.M)
+        assert function and "solution" in sources, (
+            f"{exercise}: no function, or solution"
+        )
+        function = function[1]
         right = f"{sources['solution']}\nsolved = {function}"
         rows = [("solution", right, function, "said == 'correct'")]
         for number, row in enumerate(WRONG.get(name, {}).get(exercise, []), start=1):
-            wrong = (f"wrong answer {number}", row["attempt"], "attempt")
+            wrong = (
+                f"wrong answer {number} of wrong_answers.toml",
+                row["attempt"],
+                "attempt",
+            )
             rows.append((*wrong, f"{row['message']!r} in said"))
         for what, source, attempt, test in rows:
             source += f"\nsaid = check_{exercise}({attempt})"
-            source += f"\nassert {test}, f'the check says: {{said}}'"
+            source += (
+                f"\nassert {test}, f'{exercise}, {what}: the check says: {{said}}'"
+            )
             found.append((f"exercise {exercise}: {what}", source))
     return found

@@ -1,7 +1,7 @@
 """What the notebooks' claims come to on SmolLM2-135M: kept in smollm2.json.
 
-The file holds, for each kind of device ("cpu", "cuda"), where the weights came from,
-the versions, each notebook's time and memory, and each claim with its values. A
+The file holds, for each kind of device ("cpu", "cuda"), each claim with its values, and
+for each notebook its time and memory, the weights' origin, and the versions. A
 notebook's recap shows the claims; tests compare them with the text and with new runs.
 """
 
@@ -81,14 +81,14 @@ def save(name, device, found, seconds, peak):
         import torch
 
         machine = torch.cuda.get_device_name()
-    record |= {
+    record.setdefault("notebooks", {})[name] = {
+        "minutes": round(seconds / 60, 1),
+        "gigabytes": round(peak / 1e9, 1),
         "date": datetime.date.today().isoformat(),
         "machine": machine,
         "weights": weights_used(),
         "versions": {each: importlib.metadata.version(each) for each in PACKAGES},
     }
-    cost = {"minutes": round(seconds / 60, 1), "gigabytes": round(peak / 1e9, 1)}
-    record.setdefault("notebooks", {})[name] = cost
     kept = record.get("claims", {}).items()
     others = {text: row for text, row in kept if row["notebook"] != name}
     new = {text: {"notebook": name, **row} for text, row in found.items()}

@@ -39,7 +39,7 @@ def set_address(address, root=ROOT):
         path = root / f"{name}.ipynb"
         notebook = nbformat.read(path, 4)
         cells = {cell.id: cell for cell in notebook.cells}
-        line = f'ADDRESS = "https://github.com/{address}"  # of the course'
+        line = f'ADDRESS = "https://github.com/{address}"'
         cells["course"].source = LINE.sub(line, cells["course"].source)
         title = BADGE.sub("", cells["title"].source)
         heading, rest = title.split("\n\n", 1)
@@ -52,5 +52,6 @@ def set_address(address, root=ROOT):
 
 if __name__ == "__main__":
     if not re.fullmatch(r"[\w-]+/[\w.-]+", " ".join(sys.argv[1:])):
-        sys.exit(__doc__)
+        sys.exit(f"OWNER/NAME, not {sys.argv[1:]}\n\n{__doc__}")
     set_address(sys.argv[1], Path(ROOT))
+    print("written into README.md and the four notebooks")

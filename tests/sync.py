@@ -10,6 +10,7 @@ that shows `attachment:NAME.svg` gets the file of that name in tests/diagrams.
 import base64
 import re
 import sys
+from pathlib import Path
 
 import nbformat
 from course import NAMES, ROOT, write
@@ -40,10 +41,13 @@ def attachments(cell):
 
 def main():
     """Copy, write the notebooks that have changed, say which."""
+    names = [Path(name).stem for name in sys.argv[1:]]
+    if unknown := set(names) - set(NAMES):
+        sys.exit(f"no such notebook: {', '.join(unknown)}; there are {NAMES}")
     notebooks = {name: nbformat.read(ROOT / f"{name}.ipynb", 4) for name in NAMES}
     changed = set()
     for tag, cells in copies(notebooks).items():
-        taught = next(name for name in [*sys.argv[1:], *NAMES] if name in cells)
+        taught = next(name for name in [*names, *NAMES] if name in cells)
         for name, cell in cells.items():
             if cell.source != cells[taught].source:
                 cell.source = cells[taught].source

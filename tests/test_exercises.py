@@ -1,5 +1,7 @@
 """Exercises can be attempted, solved and failed; conftest.py runs the attempts."""
 
+import re
+
 import pytest
 from course import NAMES, notebooks
 from exercises import WRONG, exercises
@@ -28,4 +30,20 @@ def test_run_all_goes_on_past_an_untouched_stub(name):
     ]
     assert len(checks) == len(exercises(notebooks()[name]))
     for cell in checks:
-        assert [output.text for output in cell.outputs] == ["not attempted yet\n"]
+        said = [output.text for output in cell.outputs]
+        assert said == ["not attempted yet\n"], f"{cell.id}: regenerate"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_title_says_where_the_exercises_are(name):
+    section, found = "0", set()
+    for cell in notebooks()[name].cells:
+        for line in cell.source.splitlines() if cell.cell_type == "markdown" else []:
+            if heading := re.match(r"## (\d+)\.", line):
+                section = heading[1]
+            if level := re.match("### ([🐢🐕🦁]) ", line):
+                found.add((level[1], section))
+    title = next(cell for cell in notebooks()[name].cells if cell.id == "title").source
+    [line] = re.findall(r"^\*\*Exercises\*\*.*$", title, re.M)
+    assert set(re.findall(r"\d+", line)) == {where for _, where in found}, line
+    assert set(re.findall("[🐢🐕🦁]", line)) == {level for level, _ in found}, line

@@ -42,8 +42,9 @@ def test_time_and_memory_are_those_of_the_notebook(name):
     ]
     _, _, question, tiny, _, _ = (part.strip() for part in line.split("|"))
     assert title.startswith(f"# {question}\n")
-    said = re.search(r"It takes about (\d+ seconds) and ([\d.]+ GB)", title)
-    assert said and tiny.startswith(f"{said[1]}, {said[2]}, ")
+    said = re.search(r"takes about (\d+ seconds) and ([\d.]+ GB)", title)
+    assert said, "the title: takes about N seconds and N GB"
+    assert tiny.startswith(f"{said[1]}, {said[2]}, "), f"README: {said[1]}, {said[2]}"
     assert f" {tiny.split(', ')[2]} of disk" in title
 
 
@@ -66,7 +67,7 @@ def test_what_did_not_hold_on_the_real_model_is_said():
         for text, found in claims.items()
         if not found["holds"]
     ]
-    assert said[3].splitlines() == failed
+    assert said[3].splitlines() == failed, "\n".join(["README should list:", *failed])
     assert (int(said[1]), int(said[2])) == (len(claims) - len(failed), len(claims))
 
 

@@ -1,6 +1,7 @@
 """A notebook that was opened alone finds the course, on Colab too; one address."""
 
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -11,7 +12,7 @@ import pytest
 from course import NAMES, ROOT, copy_of_the_repository
 from set_address import LINE, address_in, set_address
 
-ADDRESS = "somebody/course"
+ADDRESS = "somebody/a-course-with-a-name-as-long-as-names-get"
 # Executes the beginning of a notebook as Colab would: google.colab is there, nothing of
 # the course is.
 IMITATION = '''
@@ -49,6 +50,7 @@ def test_the_address_is_written_everywhere(tmp_path):
         text = (folder / f"{name}.ipynb").read_text(encoding="utf-8")
         assert text.count("Open in Colab") == 1 and "first/try" not in text
         assert f"{ADDRESS}/blob/main/{name}.ipynb" in text
+        assert max(map(len, re.findall(r'"ADDRESS = .*', text))) < 98, "88 columns"
 
 
 def test_the_address_is_that_of_this_repository():
@@ -58,7 +60,7 @@ def test_the_address_is_that_of_this_repository():
         return
     assert len(found) == 1 and badges == len(NAMES), "run tests/set_address.py"
     here = os.environ.get("GITHUB_REPOSITORY", *found)
-    assert found == {here}, f"run tests/set_address.py {here}"
+    assert found == {here}, f"run tests/set_address.py {here} (not in a fork)"
 
 
 def colab(folder):

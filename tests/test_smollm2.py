@@ -57,7 +57,7 @@ def test_claims_are_told_apart():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_record_has_the_claims_of_the_notebook(name):
-    said = "run tests/run_notebooks.py --profile smol --record"
+    said = "on a CPU run tests/run_notebooks.py --profile smol --record"
     kept = {
         text: row for text, row in RECORD["claims"].items() if row["notebook"] == name
     }
