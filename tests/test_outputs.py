@@ -25,8 +25,14 @@ def test_regenerating_in_place_leaves_no_difference(name, tmp_path):
     command = [sys.executable, "tests/run_notebooks.py", "--in-place", name]
     result = subprocess.run(command, cwd=copy, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
-    before = (ROOT / f"{name}.ipynb").read_text(encoding="utf-8")
-    assert (copy / f"{name}.ipynb").read_text(encoding="utf-8") == before
+    before, after = [
+        nbformat.read(folder / f"{name}.ipynb", 4) for folder in (ROOT, copy)
+    ]
+    for cell in [*before.cells, *after.cells]:
+        for output in cell.get("outputs", []):  # a curve may move by a pixel between
+            output.get("data", {}).pop("image/png", None)  # processors, a word may not
+    for old, new in zip(before.cells, after.cells, strict=True):
+        assert new == old, old.id
 
 
 @pytest.mark.slow
