@@ -17,14 +17,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements.txt"
-PIN = re.compile(r"^([\w-]+)==([\d.]+)( *)", re.M)
+PIN = re.compile(r"^([\w-]+)==([\d.]+)", re.M)
 TINY = ROOT / "tests" / "tiny"
 SMOL = ["HuggingFaceTB/SmolLM2-135M", "HuggingFaceTB/SmolLM2-135M-Instruct"]
 
 
 def pins(text):
     """The pins of a requirements file: dict of package -> version."""
-    return {name: version for name, version, _ in PIN.findall(text)}
+    return dict(PIN.findall(text))
 
 
 def needed(colab):
