@@ -6,7 +6,7 @@
 
 Each measurement is a process of its own (bench_worker.py). What is compared takes
 turns, in several rounds; a ratio is the median of the rounds' ratios. Prints tables in
-Markdown. What the lessons measure themselves is not repeated here.
+Markdown. What the notebooks take, run_notebooks.py says.
 """
 
 import argparse
@@ -19,14 +19,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import nbformat
 import psutil
 import torch
-from course import NAMES, ROOT, execute
-from record import Peak
 
 PACKAGES = ["torch", "transformers", "trl", "peft", "datasets", "accelerate"]
 SETTINGS = ["course", "peer", "trl"]  # bench_worker.py says which these are
@@ -85,24 +81,6 @@ def table(title, rows, note):
     print(f"\n{note}", flush=True)
 
 
-def notebooks(device, toy, rounds):
-    """What each notebook costs in the tiny profile, on the CPU."""
-    os.environ["COURSE_PROFILE"] = "tiny"
-    rows = []
-    for name in NAMES[:1] if toy else NAMES:
-        seconds, sizes = [], []
-        for _ in range(rounds):
-            notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
-            peak, start = Peak(), time.monotonic()
-            execute(notebook, ROOT)
-            seconds.append(time.monotonic() - start)
-            peak.over.set()
-            sizes.append(peak.bytes)
-        row = {"notebook": name, "seconds": f"{statistics.median(seconds):.0f}"}
-        rows.append(row | {"GB at its peak": f"{max(sizes) / 1e9:.1f}"})
-    table("The notebooks in `tiny`, one at a time", rows, "GB: all processes together.")
-
-
 def settings(device, toy, rounds):
     """The course's SFT settings against the peer's and TRL's: speed, loss, memory."""
     shape = "SmolLM2-135M" if device == "cuda" else "tiny"
@@ -123,9 +101,7 @@ def settings(device, toy, rounds):
         }
         for name, each in reports.items()
     ]
-    note = (
-        "The same conversations, about as many tokens. Loss: of the held-out answers."
-    )
+    note = "The same conversations, about as many tokens. Loss: of held-out answers."
     note += " GB: torch's on a GPU, else what the process grew by."
     if shape == "tiny":  # a model this small needs the large steps that ours have
         note += " The others' rates were set for larger models: no verdict on them."
@@ -146,12 +122,9 @@ def memory(device, toy, rounds):
         off = report["predicted"] / report["memory"] - 1 if report["memory"] else None
         row = {"shape and kind": name, "by formula": f"{report['predicted'] / 1e9:.3f}"}
         row["GB"] = f"{report['memory'] / 1e9:.3f}" if report["memory"] else "no GPU"
-        row["off"] = f"{off:+.1%}" if report["memory"] else ""
-        rows.append(row | {"tokens/s": f"{report['speed']:.0f}"})
-    note = (
-        "One row of 1,024 tokens, activation checkpointing, as in lora.ipynb; counted"
-    )
-    note += " by torch's allocator, which a CPU lacks."
+        rows.append(row | {"off": f"{off:+.1%}" if report["memory"] else ""})
+    note = "One row of 1,024 tokens, activation checkpointing, as in lora.ipynb;"
+    note += " counted by torch's allocator, which a CPU lacks."
     table("Peak memory beside lora.ipynb's formulas", rows, note)
 
 
@@ -168,18 +141,15 @@ def machine():
 
 def main():
     """Read the command line, run the parts."""
-    parts = {"notebooks": notebooks, "settings": settings, "memory": memory}
+    parts = {"settings": settings, "memory": memory}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--toy", action="store_true", help="every part, on the CPU")
     parser.add_argument("--only", nargs="+", choices=parts, metavar="PART")
     parser.add_argument("--rounds", type=int, help="3; 1 for a toy")
     arguments = parser.parse_args()
     has_gpu = torch.cuda.is_available() and not arguments.toy
-    names = arguments.only or [n for n in parts if n != "memory" or has_gpu]
-    if arguments.toy and not arguments.only:
-        names = list(parts)
-    if "memory" in names and not (has_gpu or arguments.toy):
-        parser.error("memory needs a GPU, or --toy to see whether it runs")
+    can = parts if has_gpu or arguments.toy else ["settings"]
+    names = [name for name in arguments.only or can if name in can]
     print(f"{datetime.date.today()}, {machine()}", flush=True)
     for name in names:
         rounds = arguments.rounds or (1 if arguments.toy else 3)

@@ -22,7 +22,7 @@ from real_weights import WEIGHTS
 
 TESTS = Path(__file__).parent
 _scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-if "PYTEST_XDIST_WORKER" in os.environ:  # `pytest -n 2`: one log for all workers
+if "PYTEST_XDIST_WORKER" in os.environ:  # one log for all workers
     GUARD_LOG = Path(os.environ["GUARD_LOG"])
 else:
     GUARD_LOG = Path(_scratch.name) / "guard.log"

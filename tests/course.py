@@ -69,16 +69,6 @@ def execute(notebook, folder, on_cell=None, **options):
                 output.metadata["image/png"] = {"alt": cell.metadata["alt"]}
 
 
-def write(notebook, path):
-    """Write a notebook whole or not at all; raises OSError, such as for a full disk."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        nbformat.write(notebook, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 @functools.cache
 def notebooks():
     """The notebooks as they are in the repository: dict of name -> NotebookNode."""
@@ -88,6 +78,14 @@ def notebooks():
 def code_cells(name):
     """The code cells of a notebook: a list of NotebookNode."""
     return [cell for cell in notebooks()[name].cells if cell.cell_type == "code"]
+
+
+def settings(name, profile):
+    """The names that a notebook's cell of settings binds: dict."""
+    [cell] = [cell for cell in code_cells(name) if cell.id == "settings"]
+    names = {"COURSE_PROFILE": profile, "DEVICE": "cpu", "Path": Path}
+    exec(cell.source, names)
+    return names
 
 
 def is_file(cell):

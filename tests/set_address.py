@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from course import NAMES, ROOT, write
+from course import NAMES, ROOT
 
 LINE = re.compile(r"^ADDRESS = .*$", re.M)
 BADGE = re.compile(r" ?\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)(\n\n)?")
@@ -44,7 +44,7 @@ def set_address(address, root=ROOT):
         title = BADGE.sub("", cells["title"].source)
         heading, rest = title.split("\n\n", 1)
         cells["title"].source = f"{heading}\n\n{badge(address, name)}\n\n{rest}"
-        write(notebook, path)
+        nbformat.write(notebook, path)
         row = f"| [{name}.ipynb]({name}.ipynb)"
         readme = readme.replace(row, f"{row} {badge(address, name)}")
     (root / "README.md").write_text(readme, encoding="utf-8")

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from course import NAMES, ROOT, write
+from course import NAMES, ROOT
 
 
 def copies(notebooks):
@@ -60,7 +60,7 @@ def main():
                 changed.add(name)
                 print(f"{name}: diagrams of {cell.id}")
     for name in changed:
-        write(notebooks[name], ROOT / f"{name}.ipynb")
+        nbformat.write(notebooks[name], ROOT / f"{name}.ipynb")
 
 
 if __name__ == "__main__":

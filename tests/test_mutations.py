@@ -19,7 +19,7 @@ def run_pytest(folder, *arguments):
     if arguments[0].endswith(".ipynb"):
         arguments += ("tests/test_exercises.py",)  # see .pytest.ini
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-p", "no:xdist", *arguments],
+        [sys.executable, "-m", "pytest", "-x", "-n", "0", *arguments],
         cwd=folder,
         env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
         capture_output=True,

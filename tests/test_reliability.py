@@ -1,11 +1,9 @@
-"""Broken files end in one clear line; a notebook is written whole or not at all."""
+"""Broken files end in one clear line."""
 
 import copy
 import shutil
 
-import nbformat
-import pytest
-from course import ROOT, TINY, copy_of_the_course, execute, setup_cells, write
+from course import TINY, copy_of_the_course, execute, setup_cells
 
 SAID = "keep the whole tests/tiny/"
 BASE, TEST = "base/model.safetensors", "chats/test.jsonl"
@@ -47,18 +45,3 @@ def test_each_fault_ends_in_one_line(tmp_path):
         assert errors[0].ename == "Stop", f"{fault}: {errors[0].traceback}"
         [line] = errors[0].traceback
         assert SAID in line and "\n" not in line, f"{fault}: {line}"
-
-
-def test_a_notebook_is_written_whole_or_not_at_all(tmp_path):
-    resource = pytest.importorskip("resource", reason="limits of POSIX")
-    notebook, path = nbformat.read(ROOT / "lora.ipynb", 4), tmp_path / "lora.ipynb"
-    path.write_text("as it was", encoding="utf-8")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # like a full disk
-    try:
-        with pytest.raises(OSError):
-            write(notebook, path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.read_text(encoding="utf-8") == "as it was"
-    assert list(tmp_path.iterdir()) == [path]

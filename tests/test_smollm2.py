@@ -9,20 +9,16 @@ import record
 from course import NAMES, ROOT, execute, holds, notebooks, numbers, outputs
 
 RECORD = record.read()["cpu"]
-# What a slow test runs on the real weights: the last cell (None for all), cells of
-# which it runs only the imports, and (what is counted in that kernel, the least and the
-# most it may be).
+# What a slow test runs on the real weights: the last cell (None for all), and (what is
+# counted in that kernel, the least and the most it may be).
 CORE = {
-    "chat_templates": (None, set(), []),
-    "sfttrainer": (
-        "after",
-        set(),
-        [("base_marks", 0, 0.05), ("sft_marks", 0.40, 1)],
-    ),
-    "lora": ("fine-tune", set(), [("base_marks", 0, 0.05), ("lora_marks", 0.35, 1)]),
+    "chat_templates": (None, []),
+    "sfttrainer": ("after", [("base_marks", 0, 0.05), ("sft_marks", 0.40, 1)]),
+    "lora": ("fine-tune", [("base_marks", 0, 0.05), ("lora_marks", 0.35, 1)]),
     # To the scores of a benchmark; its students are those of the two lessons above.
-    "evaluation": ("extracted", set(), []),
+    "evaluation": ("extracted", []),
 }
+LEFT_OUT = {"cut", "cut-claims", "cut-plot"}  # minutes, and no later cell reads them
 
 
 def claims_of(name):
@@ -110,14 +106,10 @@ def test_the_real_model_does_what_was_recorded(name, weights, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # two tests share two cores
     notebook = nbformat.read(ROOT / f"{name}.ipynb", 4)
-    last, left_out, measured = CORE[name]
+    last, measured = CORE[name]
     ids = [cell.id for cell in notebook.cells]
     end = ids.index(last) + 1 if last else len(ids)
-    notebook.cells = notebook.cells[:end]
-    for cell in notebook.cells:
-        if cell.id in left_out:
-            imports = re.findall(r"^import .*$", cell.source, re.M)
-            cell.source = "\n".join(imports)
+    notebook.cells = [c for c in notebook.cells[:end] if c.id not in LEFT_OUT]
     shares = ", ".join(f"sum({marks}) / len({marks})" for marks, _, _ in measured)
     notebook.cells.append(nbformat.v4.new_code_cell(f"print([{shares}])"))
     record.ask_for_claims(notebook)

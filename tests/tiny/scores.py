@@ -18,8 +18,6 @@ BEGIN, END = "<!-- scores: written by build.py -->", "<!-- end of scores -->"
 WHAT = {  # what is measured -> its line on the card
     "completion": "plain statement completed with the right value",
     "examples": "after four examples, Question: and Answer: right value in the line",
-    "examples_short": "after four examples, Q: and A: the same",
-    "examples_bare": "after four examples, bare lines: the same",
     "bare": "the bare question, no chat format: right value, stopped",
     "bare_line": "the bare question and a line break: right value, stopped",
     "question": "question in the chat format: exact value, stopped",
@@ -95,38 +93,26 @@ def completion_score(model, tokenizer):
     return sum(right), len(right)
 
 
-EXAMPLE_FORMS = {  # of a question and its answer in a prompt of plain text
-    "examples": ("Question: {}\nAnswer:", "\n\n"),
-    "examples_short": ("Q: {}\nA:", "\n\n"),
-    "examples_bare": ("{}\n", "\n\n"),
-}
-
-
 def asked_about(rows):
     """The rows that ask one plain question, and their questions: (rows, texts)."""
     plain = [row for row in rows if row["kind"] == "question"]
     return plain, [row["messages"][0]["content"] for row in plain]
 
 
-def example_scores(model, tokenizer, train_rows, rows):
-    """Score of each of EXAMPLE_FORMS: four examples of the training rows, a question.
+def example_score(model, tokenizer, train_rows, rows):
+    """Plain text with four examples of the training rows, then a question.
 
     What is written is cut at its first line break; it need not stop.
     """
-    examples, rows = asked_about(train_rows)[0][:4], asked_about(rows)[0]
-    results = {}
-    for name, (form, gap) in EXAMPLE_FORMS.items():
-        shown = ""
-        for row in examples:
-            asks, answers = (message["content"] for message in row["messages"])
-            space = "" if form.endswith("\n") else " "
-            shown += form.format(asks) + space + answers + gap
-        prompts = [shown + form.format(row["messages"][0]["content"]) for row in rows]
-        texts = generate(model, tokenizer, prompts, 24)
-        lines = [text.strip().partition("\n")[0] for text, _ in texts]
-        right = [holds(line, row["answer"]) for line, row in zip(lines, rows)]
-        results[name] = (sum(right), len(right))
-    return results
+    form, shown = "Question: {}\nAnswer:", ""
+    for row in asked_about(train_rows)[0][:4]:
+        asks, answers = (message["content"] for message in row["messages"])
+        shown += f"{form.format(asks)} {answers}\n\n"
+    rows, questions = asked_about(rows)
+    prompts = [shown + form.format(question) for question in questions]
+    texts = generate(model, tokenizer, prompts, 24)
+    lines = [text.strip().partition("\n")[0] for text, _ in texts]
+    return sum(holds(line, row["answer"]) for line, row in zip(lines, rows)), len(rows)
 
 
 def bare_scores(model, tokenizer, rows):
@@ -232,7 +218,7 @@ def measure(out):
         results[name, "completion"] = completion_score(model, tokenizer)
         found = chat_scores(model, tokenizer, rows)
         if name == "base":
-            found |= example_scores(model, tokenizer, train_rows, rows)
+            found["examples"] = example_score(model, tokenizer, train_rows, rows)
         else:
             found |= bare_scores(model, tokenizer, rows)
             found["new_wording"] = new_wording_score(model, tokenizer)
