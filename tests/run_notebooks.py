@@ -4,11 +4,11 @@
     python tests/run_notebooks.py --in-place  # what is committed, in the tiny profile
     python tests/run_notebooks.py --profile smol --record  # the real SmolLM2-135M
 
-The last takes over an hour without a GPU, and keeps what it finds in smollm2.json. It
-needs no network where real_weights.py has made its folder, else the Hub. In the tiny
-profile two notebooks run at a time. Names of notebooks after the options run these
-alone. It says what each took. The exit status is 1 if a notebook stopped at an error;
-the file is then as it was.
+The last takes two to three hours without a GPU, and keeps what it finds in
+smollm2.json. It needs no network where real_weights.py has made its folder, else the
+Hub. In the tiny profile two notebooks run at a time. Names of notebooks after the
+options run these alone. It says what each took. The exit status is 1 if a notebook
+stopped at an error; the file is then as it was.
 """
 
 import argparse
