@@ -18,7 +18,7 @@ CORE = {
     # To the scores of a benchmark; its students are those of the two lessons above.
     "evaluation": ("extracted", []),
 }
-LEFT_OUT = {"cut", "cut-claims", "cut-plot"}  # minutes, and no later cell reads them
+LEFT_OUT = {"cut", "cut-claims", "cut-plot", "memory-plot"}  # the rest does without
 
 
 def claims_of(name):
