@@ -95,9 +95,8 @@ def settings_of(name, tokenizer):
         settings = dict(PEER if name == "peer" else TRL_EXAMPLE)
         settings |= {"use_cpu": DEVICE == "cpu", "bf16": DEVICE == "cuda"}
     same = {"eval_strategy": "no", "save_strategy": "no", "report_to": "none"}
-    same |= {"num_train_epochs": 1}
     same |= {"eos_token": tokenizer.eos_token, "output_dir": str(FOLDER)}
-    return settings | same | {"disable_tqdm": True}
+    return settings | same | {"disable_tqdm": True, "num_train_epochs": 1}
 
 
 def peak(before=0):

@@ -148,8 +148,9 @@ def main():
     parser.add_argument("--rounds", type=int, help="3; 1 for a toy")
     arguments = parser.parse_args()
     has_gpu = torch.cuda.is_available() and not arguments.toy
-    can = parts if has_gpu or arguments.toy else ["settings"]
-    names = [name for name in arguments.only or can if name in can]
+    if not (all_run := has_gpu or arguments.toy) and "memory" in (arguments.only or []):
+        parser.error("memory needs a GPU, or --toy to see whether it runs")
+    names = arguments.only or (parts if all_run else ["settings"])
     print(f"{datetime.date.today()}, {machine()}", flush=True)
     for name in names:
         rounds = arguments.rounds or (1 if arguments.toy else 3)
