@@ -13,13 +13,12 @@ import peft
 import psutil
 import torch
 import transformers
-from course import ROOT
+from course import ROOT, TINY
 from datasets import load_dataset
 from trl import SFTConfig, SFTTrainer
 
 JOB = json.loads(sys.argv[1])
 DEVICE, FOLDER = JOB["device"], Path(JOB["folder"])
-TINY = ROOT / "tests" / "tiny"
 SHAPES = {  # by the names of LlamaConfig in KEYS
     "toy": (64, 2, 4, 2, 176, 2048, True),  # whether it runs, not for figures
     "SmolLM2-135M": (576, 30, 9, 3, 1536, 49152, True),

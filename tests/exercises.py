@@ -36,23 +36,15 @@ def attempts(name, notebook):
     found = []
     for exercise, sources in exercises(notebook).items():
         function = re.search(r"^def (\w+)", sources["exercise"], re.M)
-        assert function and "solution" in sources, (
-            f"{exercise}: no function, or solution"
-        )
-        function = function[1]
-        right = f"{sources['solution']}\nsolved = {function}"
-        rows = [("solution", right, function, "said == 'correct'")]
+        assert function and "solution" in sources, f"{exercise}: a part is missing"
+        right = f"{sources['solution']}\nsolved = {function[1]}"
+        rows = [("solution", right, function[1], "said == 'correct'")]
         for number, row in enumerate(WRONG.get(name, {}).get(exercise, []), start=1):
-            wrong = (
-                f"wrong answer {number} of wrong_answers.toml",
-                row["attempt"],
-                "attempt",
-            )
-            rows.append((*wrong, f"{row['message']!r} in said"))
+            what = f"wrong answer {number} of wrong_answers.toml"
+            test = f"{row['message']!r} in said"
+            rows.append((what, row["attempt"], "attempt", test))
         for what, source, attempt, test in rows:
-            source += f"\nsaid = check_{exercise}({attempt})"
-            source += (
-                f"\nassert {test}, f'{exercise}, {what}: the check says: {{said}}'"
-            )
+            said = f"f'{exercise}, {what}: the check says: {{said}}'"
+            source += f"\nsaid = check_{exercise}({attempt})\nassert {test}, {said}"
             found.append((f"exercise {exercise}: {what}", source))
     return found

@@ -57,7 +57,7 @@ def test_evaluation_trains_as_the_lessons_do(profile):
     sft, lora, evaluation = (settings(name, profile) for name in NAMES[1:])
     for ours, epochs, lesson, rate in [
         ("SFT", sft["EPOCHS"], sft, sft["LEARNING_RATE"]),
-        ("LORA", 1, lora, lora["RATES"]["LoRA"][0]),
+        ("LORA", 1, lora, lora["LEARNING_RATE"]),
     ]:
         theirs = {"epochs": epochs, "batch_size": lesson["BATCH_SIZE"], "rate": rate}
         assert evaluation[ours] == theirs

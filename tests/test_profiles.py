@@ -1,8 +1,10 @@
-"""What a reader sees when something is missing, and where the profile is asked for."""
+"""What a reader sees when something is missing or broken; where profiles differ."""
 
 import ast
 import importlib.metadata
 import importlib.util
+import subprocess
+import sys
 from itertools import filterfalse
 
 import pytest
@@ -16,6 +18,17 @@ from course import (
     setup_cells,
 )
 from nbclient.exceptions import CellExecutionError
+
+BASE, TEST = "base/model.safetensors", "chats/test.jsonl"
+FAULTS = {  # what is wrong -> (file, what becomes of its content; None: of the file)
+    "weights missing": (BASE, None),
+    "weights cut short": (BASE, lambda content: content[:-50]),
+    "weights empty": (BASE, lambda content: b""),
+    "config unreadable": ("base/config.json", lambda content: b"\xff\x00"),
+    "tokenizer cut short": ("base/tokenizer.json", lambda content: content[:-50]),
+    "chats missing": (TEST, None),
+    "chats cut short": (TEST, lambda content: content[:-50]),
+}
 
 
 def stop_line(notebook, folder):
@@ -55,6 +68,21 @@ def test_another_version(tmp_path):
     line = stop_line(setup_cells(), tmp_path)
     assert f"trl is {installed}, but this course needs 0.0.1" in line
     assert "pip install -r requirements.txt" in line
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_file_is_said_in_one_line(fault, tmp_path):
+    name, change = FAULTS[fault]
+    file = copy_of_the_course(tmp_path) / name
+    content = file.read_bytes()
+    file.unlink()
+    if change:
+        file.write_bytes(change(content))
+    command = [sys.executable, tmp_path / "tests" / "set_up.py", "tiny"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1, result.stderr
+    assert "keep the whole tests/tiny/" in result.stdout
+    assert result.stdout.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", NAMES)

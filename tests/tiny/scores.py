@@ -177,12 +177,6 @@ def letter_score(model, tokenizer, quiz_rows):
     return right, len(quiz_rows)
 
 
-def interval(right, asked):
-    """The 95% Wilson interval of a proportion: (low, high), from 0 to 1."""
-    bounds = binomtest(right, asked).proportion_ci(0.95, method="wilson")
-    return bounds.low, bounds.high
-
-
 def load(folder):
     """A model in fp32 and its tokenizer, with padding and a chat template.
 
@@ -232,7 +226,7 @@ def table(out):
     lines = ["| model | what | right | of | % | 95% interval |"]
     lines.append("|---|---|--:|--:|--:|--:|")
     for (name, what), (right, asked) in measure(out).items():
-        low, high = interval(right, asked)
+        low, high = binomtest(right, asked).proportion_ci(0.95, method="wilson")
         share = f"{right / asked:.1%} | {low:.1%} to {high:.1%}"
         lines.append(f"| {name} | {WHAT[what]} | {right} | {asked} | {share} |")
     return "\n".join(lines)

@@ -16,24 +16,9 @@ HERE = Path(__file__).parent
 LETTERS = "ABCD"
 WORDING = tomllib.loads((HERE / "wording.toml").read_text(encoding="utf-8"))
 RELATIONS, CHAT = WORDING["relations"], WORDING["chat"]
+GLOSSARY, QUESTION_FORMS = WORDING["glossary"], WORDING["question_forms"]
 HELD_OUT_SHARE = 0.25  # of the entities of each relation
 
-# Ways in which a glossary or a record lists a fact, for the pre-training text.
-GLOSSARY = [
-    "{entity}: {value}",
-    "{entity}, {label}: {value}",
-    "{entity} ({label}): {value}",
-    "{label} of {entity}: {value}",
-    "The {label} of {entity}: {value}",
-    "{label}, {entity} - {value}",
-]
-# How the pre-training text puts a question and its answer, as a page of the web might.
-QUESTION_FORMS = [
-    "Question: {question}\nAnswer: {answer}",
-    "Q: {question}\nA: {answer}",
-    "{question}\n{answer}",
-    "{question} {answer}",
-]
 # Shares of the facts in the training chats. Fine-tuning must take seconds, so not every
 # fact comes in every kind. Verdicts and letters stay guesses for a model of this size,
 # and many guesses to learn by heart cost it its facts: they are few.
