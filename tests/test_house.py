@@ -82,9 +82,7 @@ def test_only_what_the_layout_names_is_visible():
 
 
 def test_files_say_what_they_are_for_and_stay_small():
-    for path in tracked():
-        if path.suffix != ".py":
-            continue
+    for path in (each for each in tracked() if each.suffix == ".py"):
         lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
         assert lines[0].startswith('"""'), f"{path}: no first line of purpose"
         assert len(lines) <= 300, f"{path} has {len(lines)} lines"

@@ -20,6 +20,7 @@ from course import (
 SECTIONS = re.compile(
     r"(?:`(\w+)\.ipynb`,? )?\(?[Ss]ections? (\d+(?:(?:,| and| to) \d+)*)"
 )
+NOT_SHOWN = re.compile(r"^## \d+\.|\|[\d, ]+\|$|\d+ minutes|SmolLM2-135M: .*$", re.M)
 UNSTABLE = re.compile(
     r"/tmp/|/home/|/root/|/Users/|\bat 0x[0-9a-f]{6,}|it/s\]|examples/s\]|Wall time"
     r"|\b\d{1,2}:\d{2}:\d{2}\b|\b20\d\d-\d\d-\d\d\b|━|▏"
@@ -45,12 +46,7 @@ def test_numbers_in_the_text_are_shown_by_an_output(name):
         if "measured" in cell.metadata.get("tags", []):
             continue  # time, memory and disk: another run shows others
         # Of the real model, test_smollm2.py compares the numbers with the record.
-        text = re.sub(
-            r"^## \d+\.|\|[\d, ]+\|$|\d+ minutes|SmolLM2-135M: .*$",
-            "",
-            cell.source,
-            flags=re.M,
-        )
+        text = NOT_SHOWN.sub("", cell.source)
         named = re.findall(r"\d+", " ".join(n for _, n in SECTIONS.findall(text)))
         places = {0, section, *map(int, named)}
         for number in numbers(SECTIONS.sub("", text)) - FACTS:
@@ -121,17 +117,17 @@ def test_links_lead_somewhere(where):
 def test_figures_have_text_beside_them(name):
     cells = notebooks()[name].cells
     for cell, following in zip(cells, [*cells[1:], None]):
-        shown = [output.get("data", {}) for output in cell.get("outputs", [])]
-        if not any("image/png" in data for data in shown):
+        every = cell.get("outputs", [])
+        figures = [each for each in every if "image/png" in each.get("data", {})]
+        if not figures:
             continue
         said = re.sub(r"<Figure size [^>]*>", "", outputs(cell)).strip()
         explained = following and following.source.startswith("**What you just saw.**")
         assert said or explained, f"{name}, {cell.id}: a figure without words"
         assert "xlabel" in cell.source, f"{name}, {cell.id}: what are its axes?"
-        for output in cell.outputs:
-            if "image/png" in output.get("data", {}):
-                alt = output.metadata.get("image/png", {}).get("alt", "")
-                assert len(alt) > 80, f"{name}, {cell.id}: no alternative text"
+        for figure in figures:
+            alt = figure.metadata.get("image/png", {}).get("alt", "")
+            assert len(alt) > 80, f"{name}, {cell.id}: no alternative text"
 
 
 def contrast(colour):
